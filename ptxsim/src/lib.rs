@@ -1,0 +1,1 @@
+//! ptxsim runs PTX kernels on the CPU, finds their faults and counts what they do.

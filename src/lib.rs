@@ -1,0 +1,1 @@
+//! cugrad: a small autograd engine over hand-written CUDA kernels.

@@ -1,0 +1,3 @@
+//! The `cugrad` command line.
+
+fn main() {}
