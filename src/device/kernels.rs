@@ -1,0 +1,77 @@
+//! The embedded kernels. `build.rs` compiles kernels/**/*.cu and writes, for every kernel, a
+//! structure with the kernel's own parameters by name, so that a call site cannot swap two of them.
+//!
+//! `kernels/conv3x3/fprop.cu` with `extern "C" __global__ void conv3x3_fprop(const float* x, ...)`
+//! becomes `conv3x3::fprop::Conv3x3Fprop { x, .. }`, and each `constexpr int NAME = ...;` of the
+//! file that is marked `// host` a constant `conv3x3::fprop::NAME`.
+
+use super::driver::Arg;
+
+/// A compiled kernel file.
+#[derive(Debug)]
+pub struct Module {
+    /// The file under kernels/: `conv3x3/fprop.cu`.
+    pub file: &'static str,
+    /// Its source.
+    pub source: &'static str,
+    /// What it was compiled to; empty in a build that found no NVRTC.
+    pub images: &'static [Image],
+}
+
+/// A module compiled for one target.
+#[derive(Debug)]
+pub struct Image {
+    /// Machine code or PTX, and for which GPUs.
+    pub kind: ImageKind,
+    /// The architecture number: 80, 90, 100, 120.
+    pub arch: u32,
+    /// The image, gzip-compressed.
+    pub gz: &'static [u8],
+}
+
+/// What an [`Image`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageKind {
+    /// Machine code for this architecture's major version, at or above its minor one.
+    Cubin,
+    /// Machine code for exactly this architecture (`sm_90a`).
+    CubinExact,
+    /// PTX that a driver can compile for this architecture or a newer one.
+    Ptx,
+    /// PTX with line numbers and without contraction to fused multiply-add, for the simulator.
+    SimulatorPtx,
+}
+
+/// A kernel's entry point.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name: `conv3x3_fprop`.
+    pub name: &'static str,
+    /// The module that holds it.
+    pub module: &'static Module,
+    /// What the compiler said it uses, for each architecture it was compiled for.
+    pub resources: &'static [Resources],
+}
+
+/// A kernel's use of a multiprocessor's resources, from the compiler's report.
+#[derive(Debug)]
+pub struct Resources {
+    /// The architecture number.
+    pub arch: u32,
+    /// Registers a thread.
+    pub registers: u32,
+    /// Bytes of static shared memory a block.
+    pub shared_bytes: u32,
+    /// Bytes of registers spilled to memory (stores and loads).
+    pub spill_bytes: u32,
+}
+
+/// A kernel with its arguments, ready to launch; implemented by the generated structures.
+pub trait Launch {
+    /// The kernel.
+    const ENTRY: &'static Entry;
+    /// The arguments, in the kernel's order.
+    fn args(&self) -> Vec<Arg>;
+}
+
+include!(concat!(env!("OUT_DIR"), "/kernels.rs"));

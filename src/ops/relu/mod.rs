@@ -1,0 +1,53 @@
+//! ReLU: y = max(x, 0).
+
+pub mod cpu;
+mod gpu;
+
+use crate::device::Device;
+use crate::error::Result;
+use crate::ops::{expect_alike, with_real};
+use crate::tape::Tape;
+use crate::tensor::Tensor;
+
+const OP: &str = "relu";
+
+/// Rectified linear unit: `y = max(x, 0)` for `x` of any shape.
+///
+/// # Gradient
+/// `dx = dy` where `y > 0`, else 0 (0 at `x = 0`, as PyTorch).
+///
+/// # Errors
+/// [`crate::Error::Operand`] when the elements are no floats; [`crate::Error::Launch`] names the kernel.
+///
+/// Source: `kernels/relu/`.
+pub fn relu(tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
+    expect_alike(OP, &[x])?;
+    let mut y = x.empty_like(x.shape())?;
+    match x.device() {
+        Device::Cpu => with_real!(OP, x.dtype(), T => {
+            cpu::fprop::<T>(x.cpu()?, y.cpu_mut()?);
+            Ok(())
+        })?,
+        Device::Gpu(_) => gpu::fprop(x, &mut y)?,
+    }
+    let (x_saved, y_saved) = (x.clone(), y.clone());
+    Ok(tape.record(&[x], y, move |dy, gradients| gradients.accumulate(&x_saved, dgrad(&y_saved, dy)?)))
+}
+
+/// The gradient of [`relu`]'s input, from its output `y` and the output's gradient `dy`.
+///
+/// # Errors
+/// As [`relu`].
+pub fn dgrad(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    expect_alike(OP, &[y, dy])?;
+    crate::ops::expect_shape(OP, "dy", dy, y.shape())?;
+    let mut dx = y.empty_like(y.shape())?;
+    match y.device() {
+        Device::Cpu => with_real!(OP, y.dtype(), T => {
+            cpu::dgrad::<T>(y.cpu()?, dy.cpu()?, dx.cpu_mut()?);
+            Ok(())
+        })?,
+        Device::Gpu(_) => gpu::dgrad(y, dy, &mut dx)?,
+    }
+    Ok(dx)
+}
