@@ -2,9 +2,11 @@
 //!
 //! The modules in the order data flows: [`device`] → [`tensor`] → [`ops`] on the [`tape`].
 
+pub mod data;
 pub mod device;
 pub mod error;
 pub mod ops;
+pub mod random;
 pub mod tape;
 pub mod tensor;
 
