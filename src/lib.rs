@@ -1,6 +1,6 @@
 //! cugrad: a small autograd engine over hand-written CUDA kernels, and the ResNet it trains.
 //!
-//! The modules in the order data flows: [`device`] → [`tensor`] → [`ops`] on the [`tape`].
+//! The modules in the order data flows: [`data`] → [`device`] → [`tensor`] → [`ops`] on the [`tape`].
 
 pub mod data;
 pub mod device;

@@ -1,5 +1,5 @@
-//! The images: where they come from ([`source`], [`cifar10`], [`download`], [`embedded`]), what is
-//! done to them before a step ([`transforms`]) and what can be said about them ([`report`]).
+//! The images: where they come from ([`cifar10`]) and what is done to them before a step
+//! ([`transforms`]).
 
 pub mod cifar10;
 pub mod transforms;
