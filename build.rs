@@ -1,73 +1,72 @@
-//! Writes the typed launch structures of kernels/**/*.cu.
+//! Compiles kernels/**/*.cu with NVRTC and writes the typed constants through which the crate
+//! reaches them (`src/device/kernels.rs` includes them). The steps, one module each in build/:
+//!
+//! 1. `kernel_file`: reads the kernel files, with `signature` their entry points and constants;
+//! 2. `find` (and `fetch`): finds NVRTC, or installs it under target/;
+//! 3. `compile`: each file for each `target`, in parallel, only what changed; `nvrtc` is the
+//!    library's interface, `report` reads what its assembler says of registers and spills;
+//! 4. `generate`: writes the images and the Rust code.
+//!
+//! Environment: `CUGRAD_NVRTC` names the library's file; `CUGRAD_NO_FETCH=1` forbids installing it.
 
-use std::fmt::Write as _;
-use std::path::Path;
+#[path = "build/compile.rs"]
+mod compile;
+#[path = "build/fetch.rs"]
+mod fetch;
+#[path = "build/find.rs"]
+mod find;
+#[path = "build/generate.rs"]
+mod generate;
+#[path = "build/kernel_file.rs"]
+mod kernel_file;
+#[path = "build/nvrtc.rs"]
+mod nvrtc;
+#[path = "build/report.rs"]
+mod report;
+#[path = "build/signature.rs"]
+mod signature;
+#[path = "build/target.rs"]
+mod target;
 
-fn main() {
-    println!("cargo::rerun-if-changed=kernels");
-    let mut out = String::new();
-    for dir in std::fs::read_dir("kernels").unwrap().flatten().filter(|d| d.path().is_dir()) {
-        let folder = dir.file_name().into_string().unwrap();
-        let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().map(|f| f.path()).collect();
-        files.sort();
-        files.retain(|f| f.extension().is_some_and(|e| e == "cu"));
-        if files.is_empty() {
-            continue;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
         }
-        writeln!(out, "#[allow(missing_docs)] pub mod {folder} {{").unwrap();
-        for f in files {
-            file(&folder, &f, &mut out);
-        }
-        out += "}\n";
     }
-    std::fs::write(Path::new(&std::env::var("OUT_DIR").unwrap()).join("kernels.rs"), out).unwrap();
 }
 
-fn file(folder: &str, path: &Path, out: &mut String) {
-    let stem = path.file_stem().unwrap().to_str().unwrap();
-    let src = std::fs::read_to_string(path).unwrap();
-    if stem != folder {
-        writeln!(out, "#[allow(missing_docs)] pub mod {stem} {{").unwrap();
+fn build() -> Result<(), String> {
+    for path in ["build.rs", "build", "kernels"] {
+        println!("cargo::rerun-if-changed={path}");
     }
-    *out += "#[allow(unused_imports)] use crate::device::{driver::{Arg, Ptr, PtrMut}, kernels::{Entry, Launch, Module}};\n";
-    writeln!(out, "#[allow(missing_docs)] pub static MODULE: Module = Module {{ file: \"{folder}/{stem}.cu\", source: \"\", images: &[] }};").unwrap();
-    for l in src.lines().filter(|l| l.starts_with("constexpr int") && l.trim_end().ends_with("// host")) {
-        let (name, value) = l["constexpr int ".len()..].split_once(';').unwrap().0.split_once('=').unwrap();
-        writeln!(out, "#[allow(missing_docs)] pub const {}: i32 = {};", name.trim(), value.trim()).unwrap();
-    }
-    for part in src.split("extern \"C\" __global__").skip(1) {
-        let sig = &part[..part.find('{').unwrap()];
-        let close = sig.rfind(')').unwrap();
-        let open = sig.rfind('(').unwrap();
-        let name = sig[..open].split_whitespace().last().unwrap();
-        let camel: String = name.split('_').map(|w| w[..1].to_uppercase() + &w[1..]).collect();
-        let (mut fields, mut args) = (String::new(), String::new());
-        for p in sig[open + 1..close].split(',') {
-            let p = p.replace("__restrict__", "").replace('*', " * ");
-            let w: Vec<_> = p.split_whitespace().collect();
-            let id = *w.last().unwrap();
-            let base =
-                w.iter().find(|x| !["const", "*", "unsigned"].contains(x) || **x == "unsigned").unwrap();
-            let ty = match *base {
-                "float" => "f32",
-                "int" => "i32",
-                "unsigned" if w.contains(&"char") => "u8",
-                "unsigned" if w.contains(&"long") => "u64",
-                "unsigned" => "u32",
-                "double" => "f64",
-                o => panic!("{o}"),
-            };
-            let ty = if w.contains(&"*") {
-                if w[0] == "const" { format!("Ptr<{ty}>") } else { format!("PtrMut<{ty}>") }
-            } else {
-                ty.into()
-            };
-            write!(fields, "#[allow(missing_docs)] pub {id}: {ty},").unwrap();
-            write!(args, "self.{id}.into(),").unwrap();
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this through cargo")?);
+    let shared = shared_folder(&out);
+
+    let files = kernel_file::read_all(Path::new("kernels"))?;
+    let (compiled, missing) = match find::nvrtc(&shared)? {
+        find::Search::Found(nvrtc) => (compile::all(&nvrtc, &files, &shared.join("kernels"))?, None),
+        find::Search::Missing { remedy } => {
+            warn(&format!("built without CUDA kernels: {remedy}"));
+            (files.iter().map(|_| compile::Compiled::default()).collect(), Some(remedy))
         }
-        writeln!(out, "#[allow(missing_docs)] pub struct {camel} {{ {fields} }}\nimpl Launch for {camel} {{ const ENTRY: &'static Entry = &Entry {{ name: \"{name}\", module: &MODULE, resources: &[] }}; fn args(&self) -> Vec<Arg> {{ vec![{args}] }} }}").unwrap();
-    }
-    if stem != folder {
-        *out += "}\n";
-    }
+    };
+    generate::write(&out, &files, &compiled, missing.as_deref())
+}
+
+/// The folder that all profiles and targets of this checkout share: `nvrtc` under cargo's target
+/// folder, which cargo marks with a CACHEDIR.TAG.
+fn shared_folder(out: &Path) -> PathBuf {
+    let tagged = out.ancestors().filter(|folder| folder.join("CACHEDIR.TAG").is_file()).last();
+    tagged.unwrap_or(out).join("nvrtc")
+}
+
+/// Shows `message` as a warning of cargo.
+fn warn(message: &str) {
+    println!("cargo::warning={}", message.replace('\n', " "));
 }

@@ -6,6 +6,8 @@
 //! file that is marked `// host` a constant `conv3x3::fprop::NAME`.
 
 use super::driver::Arg;
+use std::cmp::Reverse;
+use std::io::Read as _;
 
 /// A compiled kernel file.
 #[derive(Debug)]
@@ -18,6 +20,20 @@ pub struct Module {
     pub images: &'static [Image],
 }
 
+impl Module {
+    /// The image that serves a GPU of this compute capability best: machine code before PTX, and
+    /// the closest architecture.
+    pub fn image_for(&self, compute_capability: (u32, u32)) -> Option<&'static Image> {
+        let fitting = self.images.iter().filter(|image| image.fits(compute_capability));
+        fitting.min_by_key(|image| (image.kind == ImageKind::Ptx, Reverse(image.arch)))
+    }
+
+    /// The PTX for the simulator; none in a build that found no NVRTC.
+    pub fn simulator_ptx(&self) -> Option<&'static Image> {
+        self.images.iter().find(|image| image.kind == ImageKind::SimulatorPtx)
+    }
+}
+
 /// A module compiled for one target.
 #[derive(Debug)]
 pub struct Image {
@@ -27,6 +43,37 @@ pub struct Image {
     pub arch: u32,
     /// The image, gzip-compressed.
     pub gz: &'static [u8],
+}
+
+impl Image {
+    /// Whether a GPU of this compute capability can load it.
+    fn fits(&self, (major, minor): (u32, u32)) -> bool {
+        let gpu = major * 10 + minor;
+        match self.kind {
+            ImageKind::Cubin => self.arch / 10 == major && self.arch <= gpu,
+            ImageKind::CubinExact => self.arch == gpu,
+            ImageKind::Ptx => self.arch <= gpu,
+            ImageKind::SimulatorPtx => false,
+        }
+    }
+
+    /// The image itself, decompressed.
+    pub fn unpack(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(self.gz).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl std::fmt::Display for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            ImageKind::Cubin => write!(f, "sm_{}", self.arch),
+            ImageKind::CubinExact => write!(f, "sm_{}a", self.arch),
+            ImageKind::Ptx => write!(f, "PTX for sm_{} and newer", self.arch),
+            ImageKind::SimulatorPtx => write!(f, "PTX for the simulator"),
+        }
+    }
 }
 
 /// What an [`Image`] holds.
@@ -47,10 +94,23 @@ pub enum ImageKind {
 pub struct Entry {
     /// Its name: `conv3x3_fprop`.
     pub name: &'static str,
+    /// What it computes, from the first line of its header.
+    pub summary: &'static str,
     /// The module that holds it.
     pub module: &'static Module,
+    /// Its parameters, in order.
+    pub params: &'static [Param],
     /// What the compiler said it uses, for each architecture it was compiled for.
     pub resources: &'static [Resources],
+}
+
+/// A kernel's parameter, as its source declares it.
+#[derive(Debug)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type in the kernel: `const float*`.
+    pub c_type: &'static str,
 }
 
 /// A kernel's use of a multiprocessor's resources, from the compiler's report.
