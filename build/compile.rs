@@ -185,7 +185,7 @@ impl Compiled {
             Product::SimulatorPtx => {
                 push(ImageKind::SimulatorPtx, output.ptx_gz);
                 // Without the assembler's noise, and once for all targets.
-                report::warnings(&output.log).for_each(warn);
+                report::warnings(&output.log).for_each(|line| warn(line.trim_start_matches("/")));
             }
         }
         for (entry, used) in report::parse(&output.log) {

@@ -51,7 +51,7 @@ pub trait Driver: Send + Sync {
     /// Ends the recording; the graph repeats the recorded work at each [`Graph::launch`].
     fn end_capture(&self) -> Result<Box<dyn Graph>>;
 
-    /// Marks the present point of the stream, for [`Driver::elapsed_ms`].
+    /// Marks the present point of the stream, for [`Event::ms_since`].
     fn record_event(&self) -> Result<Box<dyn Event>>;
 }
 
