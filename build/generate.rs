@@ -141,8 +141,11 @@ fn structure_code(entry: &Entry, compiled: &Compiled) -> String {
             })
             .collect(),
     );
+    // A kernel may name its extents N, H, W, C, as its equation does.
+    let has_capitals = params.iter().any(|p| p.name.contains(char::is_uppercase));
+    let allow = if has_capitals { "#[allow(non_snake_case)]\n" } else { "" };
     format!(
-        "\n{}#[derive(Clone, Copy, Debug)]\npub struct {camel} {{\n{fields}}}\n\n\
+        "\n{}{allow}#[derive(Clone, Copy, Debug)]\npub struct {camel} {{\n{fields}}}\n\n\
          static {constant}: Entry = Entry {{\n    name: {name:?},\n    summary: {summary:?},\n    \
          module: &MODULE,\n    params: &[\n{descriptions}    ],\n    resources: &[\n{resources}    ],\n}};\n\n\
          impl Launch for {camel} {{\n    const ENTRY: &'static Entry = &{constant};\n    \
