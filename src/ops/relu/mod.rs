@@ -5,7 +5,7 @@ mod gpu;
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::ops::{expect_alike, with_real};
+use crate::ops::{expect_alike, expect_shape, with_real};
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 
@@ -21,7 +21,7 @@ const OP: &str = "relu";
 ///
 /// Source: `kernels/relu/`.
 pub fn relu(tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[x])?;
+    expect_alike(OP, &[("x", x)])?;
     let mut y = x.empty_like(x.shape())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
@@ -39,8 +39,8 @@ pub fn relu(tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`relu`].
 pub fn dgrad(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[y, dy])?;
-    crate::ops::expect_shape(OP, "dy", dy, y.shape())?;
+    expect_alike(OP, &[("y", y), ("dy", dy)])?;
+    expect_shape(OP, "dy", dy, y.shape())?;
     let mut dx = y.empty_like(y.shape())?;
     match y.device() {
         Device::Cpu => with_real!(OP, y.dtype(), T => {

@@ -21,7 +21,7 @@ const OP: &str = "residual_add";
 ///
 /// Source: `kernels/residual_add/`.
 pub fn residual_add(tape: &mut Tape, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[a, b])?;
+    expect_alike(OP, &[("a", a), ("b", b)])?;
     expect_shape(OP, "b", b, a.shape())?;
     let mut y = a.empty_like(a.shape())?;
     match a.device() {

@@ -1,0 +1,156 @@
+//! 3x3 convolution: cross-correlation with stride 1 and padding 1.
+
+pub mod cpu;
+
+use crate::device::Device;
+use crate::error::Result;
+use crate::ops::{expect_alike, expect_shape, extents, with_real};
+use crate::tape::Tape;
+use crate::tensor::Tensor;
+
+const OP: &str = "conv3x3";
+
+/// The extents of a convolution of `x` [n,h,w,c] with `filter` [k,3,3,c] to `y` [n,h,w,k].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv3x3Shape {
+    /// Images.
+    pub n: usize,
+    /// Rows of an image.
+    pub h: usize,
+    /// Columns of an image.
+    pub w: usize,
+    /// Channels of the input.
+    pub c: usize,
+    /// Channels of the output.
+    pub k: usize,
+}
+
+impl Conv3x3Shape {
+    fn of_filter(pixels: [usize; 3], filter: &Tensor) -> Result<Conv3x3Shape> {
+        let [k, _, _, c] = extents(OP, "filter [K,3,3,C]", filter)?;
+        expect_shape(OP, "filter [K,3,3,C] =", filter, &[k, 3, 3, c])?;
+        let [n, h, w] = pixels;
+        Ok(Conv3x3Shape { n, h, w, c, k })
+    }
+
+    fn x(&self) -> [usize; 4] {
+        [self.n, self.h, self.w, self.c]
+    }
+
+    fn filter(&self) -> [usize; 4] {
+        [self.k, 3, 3, self.c]
+    }
+
+    fn y(&self) -> [usize; 4] {
+        [self.n, self.h, self.w, self.k]
+    }
+}
+
+/// 3x3 cross-correlation, stride 1, padding 1.
+///
+/// `x` [N,H,W,C] and `filter` [K,3,3,C] give `y` [N,H,W,K]; NHWC. `bias` [K] is added if given.
+///
+/// # Gradient
+/// `dx` by [`dgrad`], `dfilter` by [`wgrad`], `dbias` by [`bias_grad`]; each only if its tensor wants
+/// one.
+///
+/// # Errors
+/// [`crate::Error::Shape`] names both shapes; [`crate::Error::Operand`] when types or devices
+/// differ; [`crate::Error::Launch`] names the kernel.
+///
+/// Source: `kernels/conv3x3/`.
+pub fn conv3x3(tape: &mut Tape, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    expect_alike(OP, &[("x", x), ("filter", filter)])?;
+    let [n, h, w, _] = extents(OP, "x [N,H,W,C]", x)?;
+    let s = Conv3x3Shape::of_filter([n, h, w], filter)?;
+    expect_shape(OP, "x [N,H,W,C] with the filter's C:", x, &s.x())?;
+    if let Some(bias) = bias {
+        expect_alike(OP, &[("x", x), ("bias", bias)])?;
+        expect_shape(OP, "bias [K] =", bias, &[s.k])?;
+    }
+    let mut y = x.empty_like(&s.y())?;
+    match x.device() {
+        Device::Cpu => with_real!(OP, x.dtype(), T => {
+            let bias = bias.map(|bias| bias.cpu()).transpose()?;
+            cpu::fprop::<T>(&s, x.cpu()?, filter.cpu()?, bias, y.cpu_mut()?);
+            Ok(())
+        })?,
+        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+    }
+
+    let inputs: Vec<&Tensor> = [x, filter].into_iter().chain(bias).collect();
+    let (x, filter, bias) = (x.clone(), filter.clone(), bias.cloned());
+    Ok(tape.record(&inputs, y, move |dy, gradients| {
+        if x.requires_grad() {
+            gradients.accumulate(&x, dgrad(dy, &filter)?)?;
+        }
+        if filter.requires_grad() {
+            gradients.accumulate(&filter, wgrad(&x, dy)?)?;
+        }
+        match bias {
+            Some(bias) if bias.requires_grad() => gradients.accumulate(&bias, bias_grad(dy)?),
+            _ => Ok(()),
+        }
+    }))
+}
+
+/// The gradient of [`conv3x3`]'s input: `dx` [N,H,W,C] from `dy` [N,H,W,K] and `filter` [K,3,3,C].
+///
+/// # Errors
+/// As [`conv3x3`].
+pub fn dgrad(dy: &Tensor, filter: &Tensor) -> Result<Tensor> {
+    expect_alike(OP, &[("dy", dy), ("filter", filter)])?;
+    let [n, h, w, _] = extents(OP, "dy [N,H,W,K]", dy)?;
+    let s = Conv3x3Shape::of_filter([n, h, w], filter)?;
+    expect_shape(OP, "dy [N,H,W,K] with the filter's K:", dy, &s.y())?;
+    let mut dx = dy.empty_like(&s.x())?;
+    match dy.device() {
+        Device::Cpu => with_real!(OP, dy.dtype(), T => {
+            cpu::dgrad::<T>(&s, dy.cpu()?, filter.cpu()?, dx.cpu_mut()?);
+            Ok(())
+        })?,
+        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+    }
+    Ok(dx)
+}
+
+/// The gradient of [`conv3x3`]'s filter: `dfilter` [K,3,3,C] from `x` [N,H,W,C] and `dy` [N,H,W,K].
+///
+/// # Errors
+/// As [`conv3x3`].
+pub fn wgrad(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    expect_alike(OP, &[("x", x), ("dy", dy)])?;
+    let [n, h, w, c] = extents(OP, "x [N,H,W,C]", x)?;
+    let [.., k] = extents::<4>(OP, "dy [N,H,W,K]", dy)?;
+    let s = Conv3x3Shape { n, h, w, c, k };
+    expect_shape(OP, "dy [N,H,W,K] with the N, H and W of x:", dy, &s.y())?;
+    let mut dfilter = x.empty_like(&s.filter())?;
+    match x.device() {
+        Device::Cpu => with_real!(OP, x.dtype(), T => {
+            cpu::wgrad::<T>(&s, x.cpu()?, dy.cpu()?, dfilter.cpu_mut()?);
+            Ok(())
+        })?,
+        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+    }
+    Ok(dfilter)
+}
+
+/// The gradient of [`conv3x3`]'s bias: `dbias` [K], the sum of `dy` [N,H,W,K] over N, H and W.
+///
+/// # Errors
+/// As [`conv3x3`].
+pub fn bias_grad(dy: &Tensor) -> Result<Tensor> {
+    expect_alike(OP, &[("dy", dy)])?;
+    let [n, h, w, k] = extents(OP, "dy [N,H,W,K]", dy)?;
+    // The sum does not depend on the input's channels.
+    let s = Conv3x3Shape { n, h, w, c: 1, k };
+    let mut dbias = dy.empty_like(&[k])?;
+    match dy.device() {
+        Device::Cpu => with_real!(OP, dy.dtype(), T => {
+            cpu::bias_grad::<T>(&s, dy.cpu()?, dbias.cpu_mut()?);
+            Ok(())
+        })?,
+        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+    }
+    Ok(dbias)
+}
