@@ -1,0 +1,117 @@
+//! What a launch did: counts kept for each instruction, summed by class and by source line.
+
+use std::collections::BTreeMap;
+
+use crate::machine::kernel::Kernel;
+
+/// What kind of work an instruction is.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    Integer,
+    Logic,
+    Half,
+    F32,
+    F64,
+    Transcendental,
+    Compare,
+    Convert,
+    Move,
+    Control,
+    LoadGlobal,
+    StoreGlobal,
+    LoadShared,
+    StoreShared,
+    LoadLocal,
+    StoreLocal,
+    LoadParam,
+    Atomic,
+    WarpSync,
+    Barrier,
+    TensorCore,
+    Async,
+    Other,
+}
+
+/// Counts of one instruction, line or class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Times a warp ran it.
+    pub warp_instructions: u64,
+    /// Threads active, summed over those times.
+    pub thread_instructions: u64,
+}
+
+impl Count {
+    /// Active lanes of 32, on average.
+    pub fn average_lanes(&self) -> f64 {
+        self.thread_instructions as f64 / (self.warp_instructions as f64).max(1.0)
+    }
+
+    fn add(&mut self, other: &Count) {
+        self.warp_instructions += other.warp_instructions;
+        self.thread_instructions += other.thread_instructions;
+    }
+}
+
+/// Counts by instruction, as the machine gathers them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counters {
+    pub instructions: Vec<Count>,
+}
+
+impl Counters {
+    pub fn new(kernel: &Kernel) -> Self {
+        Self { instructions: vec![Count::default(); kernel.instructions.len()] }
+    }
+
+    /// Count one warp instruction.
+    #[inline(always)]
+    pub fn count(&mut self, pc: usize, active: u32) {
+        let count = &mut self.instructions[pc];
+        count.warp_instructions += 1;
+        count.thread_instructions += u64::from(active.count_ones());
+    }
+
+    pub fn merge(&mut self, other: &Counters) {
+        for (mine, theirs) in self.instructions.iter_mut().zip(&other.instructions) {
+            mine.add(theirs);
+        }
+    }
+}
+
+/// What a launch did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LaunchReport {
+    /// Entry that ran.
+    pub kernel: String,
+    /// Blocks that ran.
+    pub blocks: u64,
+    /// Over all instructions.
+    pub total: Count,
+    /// By kind of work.
+    pub by_class: BTreeMap<Class, Count>,
+    /// By `file:line` of the source; empty where the PTX has no `.loc`.
+    pub by_line: BTreeMap<String, Count>,
+    /// By opcode with its modifiers.
+    pub by_opcode: BTreeMap<String, Count>,
+}
+
+impl LaunchReport {
+    pub(crate) fn new(kernel: &Kernel, blocks: u64, counters: &Counters) -> Self {
+        let mut report = Self { kernel: kernel.name.clone(), blocks, ..Self::default() };
+        for (instruction, count) in kernel.instructions.iter().zip(&counters.instructions) {
+            if count.warp_instructions == 0 {
+                continue;
+            }
+            report.total.add(count);
+            report.by_class.entry(instruction.class).or_default().add(count);
+            let opcode = &kernel.spellings[instruction.spelling as usize];
+            report.by_opcode.entry(opcode.clone()).or_default().add(count);
+            if let Some(line) = kernel.source(instruction.position) {
+                report.by_line.entry(line).or_default().add(count);
+            }
+        }
+        report
+    }
+}

@@ -1,0 +1,424 @@
+//! The simulated device: its memory, and launches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::counters::LaunchReport;
+use crate::error::Error;
+use crate::machine::context::Launch as MachineLaunch;
+use crate::machine::kernel::{Kernel, Param as KernelParam};
+use crate::machine::schedule;
+use crate::memory::global::GlobalMemory;
+use crate::module::{Loaded, Module};
+use crate::parse::ast::Init;
+use crate::types::Space;
+
+/// Which faults are looked for. Accesses beyond any allocation are always faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checks {
+    /// Reads of memory that nothing has written.
+    pub uninitialised: bool,
+    /// Reads of registers that nothing has written.
+    pub registers: bool,
+    /// Barriers that part of a warp or block does not reach.
+    pub barriers: bool,
+    /// Integer division by zero.
+    pub divide_by_zero: bool,
+}
+
+impl Checks {
+    /// Every check.
+    pub const fn all() -> Self {
+        Self { uninitialised: true, registers: true, barriers: true, divide_by_zero: true }
+    }
+
+    /// None, for speed.
+    pub const fn none() -> Self {
+        Self { uninitialised: false, registers: false, barriers: false, divide_by_zero: false }
+    }
+}
+
+/// How a device is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// CPU threads that run blocks; 0 for one a core. Results do not depend on it.
+    pub threads: usize,
+    /// Faults to look for.
+    pub checks: Checks,
+    /// Warp instructions a warp may run before it counts as hung.
+    pub watchdog: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { threads: 0, checks: Checks::all(), watchdog: 2_000_000_000 }
+    }
+}
+
+/// The shape of a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// Blocks in the grid.
+    pub grid: [u32; 3],
+    /// Threads in a block.
+    pub block: [u32; 3],
+    /// Dynamic shared memory of a block, in bytes.
+    pub shared_bytes: u32,
+    /// Blocks in a cluster; what the kernel asks for, if it does.
+    pub cluster: Option<[u32; 3]>,
+}
+
+impl Launch {
+    /// A one-dimensional launch without dynamic shared memory.
+    pub fn linear(blocks: u32, threads: u32) -> Self {
+        Self { grid: [blocks, 1, 1], block: [threads, 1, 1], shared_bytes: 0, cluster: None }
+    }
+}
+
+/// One argument of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Arg {
+    /// A 32-bit integer.
+    U32(u32),
+    /// A signed 32-bit integer.
+    I32(i32),
+    /// A 64-bit integer, or a device address.
+    U64(u64),
+    /// A signed 64-bit integer.
+    I64(i64),
+    /// A 32-bit float.
+    F32(f32),
+    /// A 64-bit float.
+    F64(f64),
+    /// A struct, as its bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Arg {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Arg::U32(v) => v.to_le_bytes().to_vec(),
+            Arg::I32(v) => v.to_le_bytes().to_vec(),
+            Arg::U64(v) => v.to_le_bytes().to_vec(),
+            Arg::I64(v) => v.to_le_bytes().to_vec(),
+            Arg::F32(v) => v.to_le_bytes().to_vec(),
+            Arg::F64(v) => v.to_le_bytes().to_vec(),
+            Arg::Bytes(v) => v.clone(),
+        }
+    }
+}
+
+/// A simulated GPU.
+///
+/// ```
+/// use ptxsim::{Arg, Config, Device, Launch, Module};
+///
+/// let module = Module::parse(
+///     ".version 7.0
+///      .target sm_80
+///      .address_size 64
+///      .visible .entry double(.param .u64 data) {
+///          .reg .b32 %r<4>;
+///          .reg .b64 %rd<4>;
+///          ld.param.u64 %rd1, [data];
+///          cvta.to.global.u64 %rd1, %rd1;
+///          mov.u32 %r1, %tid.x;
+///          mul.wide.u32 %rd2, %r1, 4;
+///          add.s64 %rd3, %rd1, %rd2;
+///          ld.global.u32 %r2, [%rd3];
+///          add.s32 %r3, %r2, %r2;
+///          st.global.u32 [%rd3], %r3;
+///          ret;
+///      }",
+/// )?;
+/// let device = Device::new(Config::default())?;
+/// let data = device.alloc(8)?;
+/// device.write(data, &[1, 0, 0, 0, 21, 0, 0, 0])?;
+/// let report = device.launch(&module, "double", &Launch::linear(1, 2), &[Arg::U64(data)])?;
+/// let mut out = [0; 8];
+/// device.read(data, &mut out)?;
+/// assert_eq!(out, [2, 0, 0, 0, 42, 0, 0, 0]);
+/// assert_eq!(report.total.warp_instructions, 9);
+/// # Ok::<(), ptxsim::Error>(())
+/// ```
+pub struct Device {
+    config: Config,
+    pool: rayon::ThreadPool,
+    memory: RwLock<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    global: GlobalMemory,
+    /// Addresses of the variables of each module that has been launched, by the module's number.
+    variables: HashMap<u64, Arc<Vec<u64>>>,
+}
+
+impl Device {
+    /// A device with no memory in use.
+    ///
+    /// # Errors
+    /// [`Error::Launch`] if the CPU threads cannot be started.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(config.threads)
+            .thread_name(|i| format!("ptxsim-{i}"))
+            .build()
+            .map_err(|e| Error::Launch(format!("CPU threads cannot be started: {e}")))?;
+        Ok(Self { config, pool, memory: RwLock::default() })
+    }
+
+    /// How it was set up.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn read_memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn write_memory(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Allocate `bytes` bytes of global memory; returns the address. Reading them before writing is a fault.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if it is more than any GPU has.
+    pub fn alloc(&self, bytes: usize) -> Result<u64, Error> {
+        self.write_memory().global.allocate(bytes as u64)
+    }
+
+    /// Free an allocation.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if `address` is not the start of a live one.
+    pub fn free(&self, address: u64) -> Result<(), Error> {
+        self.write_memory().global.free(address)
+    }
+
+    /// Copy `data` to device memory.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if it does not lie inside one live allocation.
+    pub fn write(&self, address: u64, data: &[u8]) -> Result<(), Error> {
+        self.read_memory().global.write(address, data)
+    }
+
+    /// Copy device memory to `out`.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if it does not lie inside one live allocation.
+    pub fn read(&self, address: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.read_memory().global.read(address, out)
+    }
+
+    /// Set `bytes` bytes of device memory to `value`.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if they do not lie inside one live allocation.
+    pub fn fill(&self, address: u64, value: u8, bytes: usize) -> Result<(), Error> {
+        self.read_memory().global.write(address, &vec![value; bytes])
+    }
+
+    /// Copy `bytes` bytes inside device memory.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if source or destination do not lie inside one live allocation.
+    pub fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), Error> {
+        let mut buffer = vec![0; bytes];
+        let memory = self.read_memory();
+        memory.global.read(from, &mut buffer)?;
+        memory.global.write(to, &buffer)
+    }
+
+    /// The address of a module's `.global` or `.const` variable on this device.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the module has no such variable.
+    pub fn symbol(&self, module: &Module, name: &str) -> Result<u64, Error> {
+        let addresses = self.load(&module.inner)?;
+        let index = module.inner.index.get(name).copied();
+        index
+            .and_then(|i| addresses.get(i as usize).copied())
+            .ok_or_else(|| Error::Memory(format!("the module has no variable `{name}`")))
+    }
+
+    /// Run a kernel to its end with one argument for each parameter.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`], [`Error::Params`] or [`Error::Launch`] for a wrong call,
+    /// [`Error::Fault`] for the first fault of the kernel.
+    pub fn launch(
+        &self,
+        module: &Module,
+        entry: &str,
+        launch: &Launch,
+        args: &[Arg],
+    ) -> Result<LaunchReport, Error> {
+        let params = pack(module.entry(entry)?.kernel(), args)?;
+        self.launch_packed(module, entry, launch, &params)
+    }
+
+    /// As [`Self::launch`], with the parameter buffer laid out by the caller.
+    ///
+    /// # Errors
+    /// As [`Self::launch`].
+    pub fn launch_packed(
+        &self,
+        module: &Module,
+        entry: &str,
+        launch: &Launch,
+        params: &[u8],
+    ) -> Result<LaunchReport, Error> {
+        let kernel = module.entry(entry)?.kernel();
+        if params.len() != kernel.param_bytes as usize {
+            return Err(Error::Params(format!(
+                "`{entry}` takes {} bytes of parameters, not {}",
+                kernel.param_bytes,
+                params.len()
+            )));
+        }
+        let cluster = check_shape(kernel, launch)?;
+        let variables = self.load(&module.inner)?;
+        let start = kernel.static_shared.next_multiple_of(kernel.shared_align);
+        let memory = self.read_memory();
+        let machine = MachineLaunch {
+            kernel,
+            grid: launch.grid,
+            block: launch.block,
+            cluster,
+            dynamic_shared: launch.shared_bytes,
+            dynamic_shared_start: start,
+            params,
+            global: memory.global.view(),
+            variables: &variables,
+            checks: self.config.checks,
+            watchdog: self.config.watchdog,
+        };
+        let counters = schedule::run(&machine, &self.pool)?;
+        let blocks = launch.grid.iter().map(|&n| u64::from(n)).product();
+        Ok(LaunchReport::new(kernel, blocks, &counters))
+    }
+
+    /// Put a module's variables in memory, once.
+    fn load(&self, module: &Loaded) -> Result<Arc<Vec<u64>>, Error> {
+        if let Some(addresses) = self.read_memory().variables.get(&module.id) {
+            return Ok(Arc::clone(addresses));
+        }
+        let mut memory = self.write_memory();
+        let mut addresses = Vec::with_capacity(module.variables.len());
+        for item in &module.variables {
+            addresses.push(memory.global.allocate(item.variable.size.unwrap_or(0))?);
+        }
+        for (item, &address) in module.variables.iter().zip(&addresses) {
+            // What has no initialiser is zero, as CUDA has it.
+            let mut data = vec![0; item.variable.size.unwrap_or(0) as usize];
+            let width = item.variable.ty.bytes() as usize;
+            for (slot, init) in data.chunks_mut(width).zip(&item.variable.init) {
+                let bits = match init {
+                    Init::Bits(bits) => *bits,
+                    Init::F32(bits) => u64::from(*bits),
+                    Init::F64(bits) if width == 4 => u64::from((f64::from_bits(*bits) as f32).to_bits()),
+                    Init::F64(bits) => *bits,
+                    Init::Symbol { name, addend } => {
+                        let index = module.index.get(name).ok_or_else(|| {
+                            Error::Memory(format!(
+                                "the initialiser of `{}` names `{name}`, which is no global variable",
+                                item.variable.name
+                            ))
+                        })?;
+                        addresses[*index as usize].wrapping_add_signed(*addend)
+                    }
+                };
+                let length = slot.len();
+                slot.copy_from_slice(&bits.to_le_bytes()[..length]);
+            }
+            memory.global.write(address, &data)?;
+            if item.space == Space::Const {
+                memory.global.make_read_only(address);
+            }
+        }
+        let addresses = Arc::new(addresses);
+        memory.variables.insert(module.id, Arc::clone(&addresses));
+        Ok(addresses)
+    }
+}
+
+/// Lay out arguments as the kernel declares its parameters.
+fn pack(kernel: &Kernel, args: &[Arg]) -> Result<Vec<u8>, Error> {
+    if args.len() != kernel.params.len() {
+        return Err(Error::Params(format!(
+            "`{}` takes {} parameters, not {}",
+            kernel.name,
+            kernel.params.len(),
+            args.len()
+        )));
+    }
+    let mut out = vec![0; kernel.param_bytes as usize];
+    for (number, (param, arg)) in kernel.params.iter().zip(args).enumerate() {
+        let bytes = arg.bytes();
+        let fits = bytes.len() == param.bytes as usize && is_float(arg) != Some(!param.ty.is_float());
+        if !fits {
+            return Err(Error::Params(mismatch(kernel, number, param, arg)));
+        }
+        out[param.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
+    }
+    Ok(out)
+}
+
+/// Whether an argument is a float or an integer; bytes are neither.
+fn is_float(arg: &Arg) -> Option<bool> {
+    match arg {
+        Arg::F32(_) | Arg::F64(_) => Some(true),
+        Arg::Bytes(_) => None,
+        _ => Some(false),
+    }
+}
+
+fn mismatch(kernel: &Kernel, number: usize, param: &KernelParam, arg: &Arg) -> String {
+    format!(
+        "parameter {number} of `{}` (`{}`) is {} bytes of type .{}; the argument is {arg:?}",
+        kernel.name,
+        param.name,
+        param.bytes,
+        param.ty.name()
+    )
+}
+
+/// Check a launch against what a GPU takes and the kernel asks for; returns the cluster's shape.
+fn check_shape(kernel: &Kernel, launch: &Launch) -> Result<[u32; 3], Error> {
+    let fail = |message: String| Err(Error::Launch(format!("`{}`: {message}", kernel.name)));
+    let Launch { grid, block, shared_bytes, .. } = *launch;
+    if grid.contains(&0) || grid[0] > i32::MAX as u32 || grid[1] > 65535 || grid[2] > 65535 {
+        return fail(format!(
+            "a grid of {grid:?} blocks; each must be at least 1, at most 2147483647, 65535, 65535"
+        ));
+    }
+    let threads: u64 = block.iter().map(|&n| u64::from(n)).product();
+    if block.contains(&0) || threads > 1024 || block[2] > 64 {
+        return fail(format!("a block of {block:?} threads; at most 1024 in all, 64 in z"));
+    }
+    if let Some(max) = kernel.max_threads
+        && threads > max.iter().map(|&n| u64::from(n)).product()
+    {
+        return fail(format!("a block of {threads} threads; the kernel is compiled for at most {max:?}"));
+    }
+    if let Some(required) = kernel.required_threads
+        && block != required
+    {
+        return fail(format!("a block of {block:?} threads; the kernel requires {required:?}"));
+    }
+    let shared = u64::from(kernel.static_shared) + u64::from(shared_bytes);
+    if shared > 227 * 1024 {
+        return fail(format!("{shared} bytes of shared memory; a block has at most {}", 227 * 1024));
+    }
+    let cluster = launch.cluster.or(kernel.cluster).unwrap_or([1; 3]);
+    let size: u64 = cluster.iter().map(|&n| u64::from(n)).product();
+    if size == 0 || size > 16 || (0..3).any(|i| grid[i] % cluster[i] != 0) {
+        return fail(format!(
+            "clusters of {cluster:?} blocks in a grid of {grid:?}; at most 16, dividing the grid"
+        ));
+    }
+    Ok(cluster)
+}

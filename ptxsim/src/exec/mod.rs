@@ -1,0 +1,18 @@
+//! Instruction families: each file decodes its opcodes into actions.
+//!
+//! A lowering takes its modifiers and operands from [`Build`](crate::lower::Build) and returns the
+//! action to run. Opcodes are listed in [`crate::opcodes`].
+
+pub(crate) mod approx;
+pub(crate) mod atomic;
+pub(crate) mod barrier;
+pub(crate) mod bits;
+pub(crate) mod compare;
+pub(crate) mod control;
+pub(crate) mod convert;
+pub(crate) mod float;
+pub(crate) mod integer;
+pub(crate) mod map;
+pub(crate) mod memory;
+pub(crate) mod shuffle;
+pub(crate) mod transfer;

@@ -1,0 +1,10 @@
+//! Syntax tree to decoded kernels: names become slots, modifiers become code.
+
+mod builder;
+mod flow;
+mod operands;
+mod symbols;
+
+pub(crate) use builder::kernel;
+pub(crate) use operands::{Build, Lowered};
+pub(crate) use symbols::{ModuleSymbols, ModuleVariable};

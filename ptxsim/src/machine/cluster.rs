@@ -1,0 +1,69 @@
+//! Blocks and clusters: the shared state of their warps.
+
+use crate::memory::shared::SharedMemory;
+
+/// Named barriers of a block.
+pub(crate) const BARRIERS: usize = 16;
+
+/// One block's state that its warps share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Block {
+    /// Index in the grid.
+    pub index: [u32; 3],
+    pub shared: SharedMemory,
+    pub barriers: [Barrier; BARRIERS],
+    /// Threads that have not exited.
+    pub live: u32,
+    /// Threads that have.
+    pub exited: u32,
+    /// Its threads that have arrived at the cluster barrier.
+    pub cluster_arrivals: u32,
+    /// How often the cluster barrier has completed; counted in the block of rank 0.
+    pub cluster_generation: u64,
+}
+
+impl Block {
+    /// Make ready for a new block of `threads` threads.
+    pub fn reset(&mut self, index: [u32; 3], threads: u32, shared_bytes: usize) {
+        self.index = index;
+        self.shared.reset(shared_bytes);
+        self.barriers = Default::default();
+        self.live = threads;
+        self.exited = 0;
+        self.cluster_arrivals = 0;
+        self.cluster_generation = 0;
+    }
+}
+
+/// A barrier of a block. Threads that wait hold the generation they wait for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Barrier {
+    /// Threads that have arrived.
+    pub threads: u32,
+    /// The same by PTX's count, where a whole warp counts 32 whatever its size.
+    pub counted: u32,
+    /// How often the barrier has completed.
+    pub generation: u64,
+    /// Of the predicates brought by `red`: how many were true, and how many there were.
+    pub trues: u32,
+    pub brought: u32,
+    /// Those two at the last completion.
+    pub result: (u32, u32),
+}
+
+impl Barrier {
+    /// Whether all that are expected have arrived: `count` by PTX's count, or every live thread.
+    pub fn is_full(&self, count: Option<u32>, live: u32) -> bool {
+        match count {
+            Some(count) => self.counted >= count,
+            None => self.threads >= live,
+        }
+    }
+
+    /// Release those who wait.
+    pub fn complete(&mut self) {
+        self.result = (self.trues, self.brought);
+        self.generation += 1;
+        (self.threads, self.counted, self.trues, self.brought) = (0, 0, 0, 0);
+    }
+}

@@ -1,0 +1,108 @@
+//! Shared memory of a block.
+
+use super::{Addresses, Planes, word_marks};
+use crate::machine::lanes;
+
+/// The shared memory of one block.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedMemory {
+    words: Vec<u32>,
+    /// Valid-byte marks of each word.
+    valid: Vec<u8>,
+    bytes: usize,
+}
+
+impl SharedMemory {
+    /// Fresh memory of `bytes` bytes.
+    pub fn reset(&mut self, bytes: usize) {
+        self.bytes = bytes;
+        self.words.clear();
+        self.words.resize(bytes.div_ceil(4) + 8, 0);
+        self.valid.clear();
+        self.valid.resize(bytes.div_ceil(4) + 8, 0);
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Load `bytes` bytes for each of the `active` lanes; offsets are inside and aligned.
+    pub fn load(&self, offsets: &Addresses, active: u32, bytes: usize, out: &mut Planes) {
+        if bytes < 4 {
+            let mask = (1u32 << (bytes * 8)) - 1;
+            for lane in lanes(active) {
+                let offset = offsets[lane] as usize;
+                out[0][lane] = self.words[offset / 4] >> (offset % 4 * 8) & mask;
+            }
+            return;
+        }
+        for lane in lanes(active) {
+            let first = offsets[lane] as usize / 4;
+            for (plane, &word) in out.iter_mut().zip(&self.words[first..first + bytes / 4]) {
+                plane[lane] = word;
+            }
+        }
+    }
+
+    /// Store `bytes` bytes for each of the `active` lanes; of two lanes at one address the higher wins.
+    pub fn store(&mut self, offsets: &Addresses, active: u32, bytes: usize, data: &Planes) {
+        for lane in lanes(active) {
+            let offset = offsets[lane] as usize;
+            let first = offset / 4;
+            if bytes < 4 {
+                let shift = offset % 4 * 8;
+                let mask = ((1u32 << (bytes * 8)) - 1) << shift;
+                self.words[first] = self.words[first] & !mask | data[0][lane] << shift & mask;
+            } else {
+                for (word, plane) in self.words[first..first + bytes / 4].iter_mut().zip(data) {
+                    *word = plane[lane];
+                }
+            }
+        }
+    }
+
+    /// Replace the value at `offset` by `change` of it; returns the old value.
+    pub fn update(&mut self, offset: usize, bytes: usize, change: impl Fn(u64) -> u64) -> u64 {
+        let first = offset / 4;
+        match bytes {
+            8 => {
+                let old = u64::from(self.words[first]) | u64::from(self.words[first + 1]) << 32;
+                let new = change(old);
+                self.words[first] = new as u32;
+                self.words[first + 1] = (new >> 32) as u32;
+                old
+            }
+            4 => {
+                let old = self.words[first];
+                self.words[first] = change(old.into()) as u32;
+                old.into()
+            }
+            _ => {
+                let shift = offset % 4 * 8;
+                let old = self.words[first] >> shift & 0xffff;
+                let new = change(old.into()) as u32 & 0xffff;
+                self.words[first] = self.words[first] & !(0xffff << shift) | new << shift;
+                old.into()
+            }
+        }
+    }
+
+    /// Note the active lanes' bytes as written.
+    pub fn mark_lanes_written(&mut self, offsets: &Addresses, active: u32, bytes: usize) {
+        for lane in lanes(active) {
+            let offset = offsets[lane] as usize;
+            let marks = word_marks(offset, bytes);
+            self.valid[offset / 4..offset / 4 + bytes.div_ceil(4)].iter_mut().for_each(|v| *v |= marks);
+        }
+    }
+
+    /// The first active lane whose bytes have not all been written.
+    pub fn first_unwritten(&self, offsets: &Addresses, active: u32, bytes: usize) -> Option<usize> {
+        lanes(active).find(|&lane| {
+            let offset = offsets[lane] as usize;
+            let marks = word_marks(offset, bytes);
+            self.valid[offset / 4..offset / 4 + bytes.div_ceil(4)].iter().any(|v| v & marks != marks)
+        })
+    }
+}

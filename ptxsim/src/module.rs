@@ -1,0 +1,134 @@
+//! A loaded PTX module.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, ParseError};
+use crate::lower::{self, ModuleSymbols, ModuleVariable};
+use crate::machine::kernel::{Kernel, Param};
+use crate::parse::{self, ast};
+use crate::types::Space;
+
+/// A PTX module, parsed and decoded: every opcode in it is known to run.
+#[derive(Clone)]
+pub struct Module {
+    pub(crate) inner: Arc<Loaded>,
+}
+
+/// What the clones of a module share.
+pub(crate) struct Loaded {
+    /// Tells modules apart, so that a device knows whose variables it holds.
+    pub id: u64,
+    pub target: String,
+    pub kernels: Vec<Kernel>,
+    pub variables: Vec<ModuleVariable>,
+    pub index: std::collections::HashMap<String, u32>,
+}
+
+/// An entry of a module, with what a caller must know to launch it.
+#[derive(Clone, Copy)]
+pub struct Entry<'m> {
+    kernel: &'m Kernel,
+}
+
+impl Module {
+    /// Parse and decode PTX text.
+    ///
+    /// # Errors
+    /// [`ParseError`] names the line, and the opcode or modifier if it is one that is not known.
+    pub fn parse(ptx: &str) -> Result<Self, ParseError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let tree = parse::parse(ptx)?;
+        let mut symbols = ModuleSymbols::default();
+        for variable in &tree.variables {
+            match variable.space {
+                Some(Space::Shared) => {
+                    symbols.shared.insert(variable.name.clone(), variable.clone());
+                }
+                Some(space @ (Space::Global | Space::Const)) => {
+                    check_size(variable)?;
+                    symbols.global_index.insert(variable.name.clone(), symbols.globals.len() as u32);
+                    symbols.globals.push(ModuleVariable { variable: variable.clone(), space });
+                }
+                _ => {
+                    return Err(ParseError::new(
+                        "a variable here must be global, const or shared",
+                        variable.line,
+                    ));
+                }
+            }
+        }
+        let entries = tree.functions.iter().filter(|f| f.is_entry && f.body.is_some());
+        let kernels = entries.map(|f| lower::kernel(&tree, &symbols, f)).collect::<Result<_, _>>()?;
+        let ModuleSymbols { globals, global_index, .. } = symbols;
+        let inner = Loaded {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            target: tree.target,
+            kernels,
+            variables: globals,
+            index: global_index,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What the module was compiled for, such as `sm_80`.
+    pub fn target(&self) -> &str {
+        &self.inner.target
+    }
+
+    /// The module's entries, in the order of the PTX.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.inner.kernels.iter().map(|kernel| Entry { kernel })
+    }
+
+    /// The entry of that name.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`] lists the names there are.
+    pub fn entry(&self, name: &str) -> Result<Entry<'_>, Error> {
+        self.entries().find(|e| e.name() == name).ok_or_else(|| Error::NoEntry {
+            entry: name.to_owned(),
+            known: self.entries().map(|e| e.name().to_owned()).collect(),
+        })
+    }
+}
+
+impl<'m> Entry<'m> {
+    /// Its name.
+    pub fn name(&self) -> &'m str {
+        &self.kernel.name
+    }
+
+    /// Its parameters, with their types and places in the parameter buffer.
+    pub fn params(&self) -> &'m [Param] {
+        &self.kernel.params
+    }
+
+    /// Size of the parameter buffer.
+    pub fn param_bytes(&self) -> u32 {
+        self.kernel.param_bytes
+    }
+
+    /// Static shared memory of a block, in bytes.
+    pub fn static_shared_bytes(&self) -> u32 {
+        self.kernel.static_shared
+    }
+
+    pub(crate) fn kernel(&self) -> &'m Kernel {
+        self.kernel
+    }
+}
+
+/// A variable must have a size, and its initialiser must fit.
+fn check_size(variable: &ast::Variable) -> Result<(), ParseError> {
+    let Some(bytes) = variable.size else {
+        return Err(ParseError::new(format!("`{}` has no size", variable.name), variable.line));
+    };
+    if bytes > 1 << 32 || variable.init.len() as u64 * u64::from(variable.ty.bytes()) > bytes {
+        return Err(ParseError::new(
+            format!("the initialiser of `{}` does not fit its {bytes} bytes", variable.name),
+            variable.line,
+        ));
+    }
+    Ok(())
+}
