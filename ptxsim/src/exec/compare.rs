@@ -133,8 +133,8 @@ fn lanes_where<T: Comparable>(
     mask
 }
 
-// `!(a < b)` and its kin are what the unordered comparisons mean.
-#[allow(clippy::neg_cmp_op_on_partial_ord)]
+// `!(a < b)` and `a < b || a > b` say what the comparisons mean where an operand is NaN.
+#[allow(clippy::neg_cmp_op_on_partial_ord, clippy::double_comparisons)]
 fn compare<T: Comparable>(build: &mut Build<'_, '_>, comparison: Comparison) -> Result<Compare, String> {
     let (a, b): (Src<T>, Src<T>) = (build.src()?, build.src()?);
     Ok(Box::new(move |ctx| {

@@ -189,7 +189,7 @@ pub(crate) fn mapa(b: &mut Build<'_, '_>) -> Lowered {
         let (window, address) =
             if in_shared { (0, a) } else { (SHARED_WINDOW, a.wrapping_sub(SHARED_WINDOW)) };
         let offset = address & ((1 << SHARED_RANK_SHIFT) - 1);
-        window + (u64::from(rank) + 1 << SHARED_RANK_SHIFT | offset)
+        window + (((u64::from(rank) + 1) << SHARED_RANK_SHIFT) | offset)
     };
     match b.ty()? {
         Type::U32 if in_shared => map2(b, move |a: u32, rank: u32| map(a.into(), rank) as u32),
