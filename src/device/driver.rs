@@ -3,6 +3,7 @@
 
 use super::kernels::{Entry, Launch};
 use crate::error::Result;
+use std::fmt;
 use std::marker::PhantomData;
 
 /// A GPU's driver. All work goes to one stream, in order; every address is in device memory.
@@ -83,6 +84,14 @@ pub struct DeviceInfo {
     pub memory_bytes: usize,
     /// The driver's version as it prints it (12.9), or the simulator's.
     pub driver_version: String,
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor) = self.compute_capability;
+        let gib = self.memory_bytes as f64 / f64::from(1 << 30);
+        write!(f, "{} (sm_{major}{minor}, {gib:.0} GiB, driver {})", self.name, self.driver_version)
+    }
 }
 
 /// How many blocks of how many threads a kernel is launched with.

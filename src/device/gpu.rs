@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, Grid, Ptr, PtrMut};
 use super::kernels::Launch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,10 +35,11 @@ impl Gpu {
             Some(address) => address,
             None => match self.driver.alloc(bytes.max(1)) {
                 Ok(address) => address,
-                Err(_) => {
+                Err(Error::OutOfMemory { .. }) => {
                     self.empty_pool();
                     self.driver.alloc(bytes.max(1))?
                 }
+                Err(error) => return Err(error),
             },
         };
         Ok(GpuBuffer { gpu: Arc::clone(self), address, bytes })
