@@ -100,6 +100,17 @@ pub fn dgrad(dy: &Tensor, argmax: &Tensor, window: usize) -> Result<Tensor> {
     let [n, p, q, c] = extents(OP, "dy [N,P,Q,C]", dy)?;
     expect_shape(OP, "argmax as dy is:", argmax, dy.shape())?;
     let s = MaxPoolShape::of(n, p * window, q * window, c, window)?;
+    if let Device::Cpu = argmax.device() {
+        let places = window * window;
+        if let Some(&place) = argmax.cpu::<u8>()?.iter().max().filter(|&&place| usize::from(place) >= places)
+        {
+            return Err(Error::Operand {
+                op: OP,
+                expected: format!("argmax in 0..{places}"),
+                found: format!("{place}"),
+            });
+        }
+    }
     let mut dx = dy.empty_like(&s.x())?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
