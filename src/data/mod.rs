@@ -1,8 +1,15 @@
-//! The images: where they come from ([`cifar10`]) and what is done to them before a step
-//! ([`transforms`]).
+//! The images: where they come from ([`source`], which picks one of [`cifar10`], [`download`] and
+//! [`embedded`]), what is done to them before a step ([`transforms`]), what can be said about them
+//! ([`report`]).
 
 pub mod cifar10;
+pub mod download;
+pub mod embedded;
+pub mod report;
+pub mod source;
 pub mod transforms;
+
+pub use source::{Places, Source, Splits, Wanted};
 
 /// Classes of every data set here: a label is a byte below this.
 pub const CLASSES: usize = 10;
