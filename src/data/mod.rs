@@ -23,9 +23,9 @@ pub const IMAGE_BYTES: usize = SIDE * SIDE * CHANNELS;
 /// Images with their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// The pixels [T,32,32,3] (NHWC), 0 to 255, one image after the other.
+    /// The pixels `[T,32,32,3]` (NHWC), 0 to 255, one image after the other.
     pub images: Vec<u8>,
-    /// The class of each image [T], below [`CLASSES`].
+    /// The class of each image `[T]`, below [`CLASSES`].
     pub labels: Vec<u8>,
     /// What each class is called.
     pub classes: Vec<String>,
@@ -42,7 +42,7 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// The pixels of one image [32,32,3], or `None` past the end.
+    /// The pixels of one image `[32,32,3]`, or `None` past the end.
     pub fn image(&self, index: usize) -> Option<&[u8]> {
         self.images.chunks_exact(IMAGE_BYTES).nth(index)
     }

@@ -35,7 +35,7 @@ pub struct SplitReport {
     pub counts: [usize; CLASSES],
     /// Means and deviations of the channels.
     pub channels: ChannelStatistics,
-    /// SHA-256 of the pixels [T,32,32,3] followed by the labels [T].
+    /// SHA-256 of the pixels `[T,32,32,3]` followed by the labels `[T]`.
     pub sha256: String,
 }
 

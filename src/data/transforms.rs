@@ -2,20 +2,20 @@
 //!
 //! Choosing is here: a crop, a flip and a hole for each image and epoch, from the counter-based
 //! generator, so that a choice depends on nothing but (seed, epoch, image). Applying, with the
-//! normalisation, is the operation `augment`, on whichever device trains.
+//! normalisation, is the operation [`augment`](crate::ops::augment), on whichever device trains.
 
-use super::CHANNELS;
+use super::SIDE;
+use crate::ops::augment::Normalization;
 use crate::random::{Purpose, Stream};
 
 /// Black pixels around an image before it is cropped back to 32×32.
 pub const PADDING: u8 = 4;
 
-/// CIFAR-10's channel means, on the scale 0 to 1.
-pub const CIFAR10_MEAN: [f64; CHANNELS] = [0.4914, 0.4822, 0.4465];
-/// CIFAR-10's channel deviations, on the scale 0 to 1.
-pub const CIFAR10_STD: [f64; CHANNELS] = [0.2470, 0.2435, 0.2616];
-/// Mean and deviation of the plain normalisation to -1 … 1.
-pub const HALF: [f64; CHANNELS] = [0.5; CHANNELS];
+/// CIFAR-10's channel means and deviations.
+pub const CIFAR10: Normalization =
+    Normalization { mean: [0.4914, 0.4822, 0.4465], std: [0.2470, 0.2435, 0.2616] };
+/// The plain normalisation to -1 … 1.
+pub const HALF: Normalization = Normalization { mean: [0.5; 3], std: [0.5; 3] };
 
 /// What happens to one image in one epoch, in this order: crop, flip, hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Choice {
         let mut below = |n| stream.below(n) as u8;
         let (crop_y, crop_x) = (below(2 * u32::from(PADDING) + 1), below(2 * u32::from(PADDING) + 1));
         let flip = below(2) == 1;
-        let hole = Some((below(super::SIDE as u32), below(super::SIDE as u32)));
+        let hole = Some((below(SIDE as u32), below(SIDE as u32)));
         Choice { crop_y, crop_x, flip, hole }
     }
 
@@ -60,7 +60,7 @@ pub fn order(seed: u64, epoch: u32, len: u32) -> Vec<u32> {
     order
 }
 
-/// The rows [N,5] of the choices for the images `indices` in `epoch`; all of them
+/// The rows `[N,5]` of the choices for the images `indices` in `epoch`; all of them
 /// [`Choice::IDENTITY`] without `augment`.
 pub fn rows(seed: u64, epoch: u32, indices: &[u32], augment: bool) -> Vec<i32> {
     let choice = |&index| if augment { Choice::draw(seed, epoch, index) } else { Choice::IDENTITY };

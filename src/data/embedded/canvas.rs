@@ -107,7 +107,7 @@ impl Canvas {
         });
     }
 
-    /// Writes the image as bytes [32,32,3], rounded to nearest.
+    /// Writes the image as bytes `[32,32,3]`, rounded to nearest.
     pub(super) fn write(&self, image: &mut [u8]) {
         for (bytes, pixel) in image.chunks_exact_mut(CHANNELS).zip(&self.pixels) {
             // The cast goes to 0 and 255 for what lies outside.
