@@ -68,7 +68,9 @@ fn pip_install(target: &Path) -> Result<(), String> {
         return Ok(());
     }
     let messages = String::from_utf8_lossy(&output.stderr);
-    let last = messages.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+    let mut lines = messages.lines().rev().filter(|line| !line.trim().is_empty());
+    // Warnings may follow the error.
+    let last = lines.clone().find(|line| line.contains("ERROR")).or(lines.next()).unwrap_or("no message");
     Err(format!("pip install of NVRTC failed: {}", last.trim()))
 }
 

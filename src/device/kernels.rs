@@ -2,8 +2,16 @@
 //! structure with the kernel's own parameters by name, so that a call site cannot swap two of them.
 //!
 //! `kernels/conv3x3/fprop.cu` with `extern "C" __global__ void conv3x3_fprop(const float* x, ...)`
-//! becomes `conv3x3::fprop::Conv3x3Fprop { x, .. }`, and each `constexpr int NAME = ...;` of the
-//! file that is marked `// host` a constant `conv3x3::fprop::NAME`.
+//! becomes `conv3x3::fprop::Conv3x3Fprop { x, .. }`; a file named like its folder is the folder's own
+//! module, and a number in front (`ladder/1_naive.cu`) is left out. What a kernel file may say to the
+//! build:
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `// conv3x3_fprop: ...` | the kernel's summary, and below it, indented, its equation |
+//! | `constexpr int TILE = 64;  // host` | a constant of the module, too; `// host: ...` documents it |
+//! | `// Arch      sm_90a` | the file is compiled for this architecture alone (or several, with commas) |
+//! | `#include "common/reduce.cuh"` | a header, by its path under kernels/ |
 
 use super::driver::Arg;
 use std::cmp::Reverse;
