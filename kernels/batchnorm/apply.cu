@@ -1,0 +1,25 @@
+// batchnorm_apply: batch normalisation with given statistics.
+//   y[row,c] = (x[row,c] - mean[c]) / sqrt(var[c] + eps) * gamma[c] + beta[c]
+// In        x [rows,C] f32; mean, var [C] f32: the batch's own (training) or the running ones (evaluation);
+//           gamma, beta [C] f32
+// Out       y [rows,C] f32, overwritten (=)
+// Requires  rows*C < 2^31                                                 (checked in src/ops/batchnorm/)
+// Launch    common/columns.cuh; grid x: tiles of 32 channels, y: spans of rows_per_block rows
+// Numerics  f32; x - mean first, which loses nothing where x is close to a large mean
+// Cost      reads x once, writes y once
+// Source    Ioffe, Szegedy 2015
+#include "common/batchnorm.cuh"
+
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+batchnorm_apply(const float* __restrict__ x, const float* __restrict__ mean, const float* __restrict__ var, float eps,
+                const float* __restrict__ gamma, const float* __restrict__ beta, float* __restrict__ y, int rows, int C,
+                int rows_per_block) {
+    Column column = column_of_thread(rows, C, rows_per_block);
+    if (column.row >= column.end) return;
+    const Normalization bn = normalization_of(column.c, mean, var, eps, gamma, beta);
+#pragma unroll 4
+    for (; column.row < column.end; column.row += COLUMN_WARPS) {
+        const int i = column.row * C + column.c;
+        y[i] = bn.apply(x[i]);
+    }
+}
