@@ -10,9 +10,11 @@
 // Numerics  f32; hole_y = -1: no hole
 // Cost      reads the picked images once, a byte a pixel; writes x once
 // Source    torchvision's RandomCrop(32, padding=4), RandomHorizontalFlip; cutout of DeVries, Taylor 2017
-constexpr int BLOCK_THREADS = 256;  // host
+constexpr int BLOCK_THREADS = 256;    // host
+constexpr int IMAGE_ELEMENTS = 3072;  // host
 constexpr int SIZE = 32;
 constexpr int COLORS = 3;
+static_assert(IMAGE_ELEMENTS == SIZE * SIZE * COLORS, "32 x 32 RGB");
 constexpr int PADDING = 4;
 constexpr int HOLE = 8;
 
@@ -24,8 +26,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
 augment_apply(const unsigned char* __restrict__ images, const int* __restrict__ index, const int* __restrict__ choices,
               float mean0, float mean1, float mean2, float std0, float std1, float std2, float* __restrict__ x, int N) {
     const int i = blockIdx.x * BLOCK_THREADS + threadIdx.x;
-    if (i >= N * SIZE * SIZE * COLORS) return;
-    const int c = i % COLORS, w = i / COLORS % SIZE, h = i / (COLORS * SIZE) % SIZE, n = i / (COLORS * SIZE * SIZE);
+    if (i >= N * IMAGE_ELEMENTS) return;
+    const int c = i % COLORS, w = i / COLORS % SIZE, h = i / (COLORS * SIZE) % SIZE, n = i / IMAGE_ELEMENTS;
     const int* choices_n = choices + n * 5;
     const int crop_y = choices_n[0], crop_x = choices_n[1], flip = choices_n[2];
     const int hole_y = choices_n[3], hole_x = choices_n[4];

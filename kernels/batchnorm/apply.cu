@@ -10,16 +10,22 @@
 // Source    Ioffe, Szegedy 2015
 #include "common/batchnorm.cuh"
 
+// All kernels that work by columns are launched with these.
+constexpr int BLOCK_THREADS = 256;  // host: threads of a block of any kernel that works by columns
+constexpr int BLOCK_CHANNELS = 32;  // host: channels that such a block owns
+static_assert(BLOCK_THREADS == COLUMN_THREADS && BLOCK_CHANNELS == COLUMN_LANES, "the host launches one block a tile");
+
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
 batchnorm_apply(const float* __restrict__ x, const float* __restrict__ mean, const float* __restrict__ var, float eps,
                 const float* __restrict__ gamma, const float* __restrict__ beta, float* __restrict__ y, int rows, int C,
                 int rows_per_block) {
     Column column = column_of_thread(rows, C, rows_per_block);
     if (column.row >= column.end) return;
-    const Normalization bn = normalization_of(column.c, mean, var, eps, gamma, beta);
+    const Normalization bn = normalization_of(column.c, mean, var, eps);
+    const float gamma_c = gamma[column.c], beta_c = beta[column.c];
 #pragma unroll 4
     for (; column.row < column.end; column.row += COLUMN_WARPS) {
         const int i = column.row * C + column.c;
-        y[i] = bn.apply(x[i]);
+        y[i] = bn.apply(x[i], gamma_c, beta_c);
     }
 }

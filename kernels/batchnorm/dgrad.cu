@@ -3,7 +3,7 @@
 // batchnorm_gradient_sums: gradients of gamma and beta, over each span of rows.
 //   dgamma[span,c] = sum_{row in span} dy[row,c] * xhat[row,c];   dbeta[span,c] = sum_{row in span} dy[row,c]
 //   where xhat[row,c] = (x[row,c] - mean[c]) / sqrt(var[c] + eps)
-// In        x, dy [rows,C] f32; mean, var, gamma, beta [C] f32
+// In        x, dy [rows,C] f32; mean, var [C] f32
 // Out       dgamma, dbeta [spans,C] f32, overwritten (=); with one span they are the gradients
 // Requires  rows*C < 2^31                                                 (checked in src/ops/batchnorm/)
 // Launch    common/columns.cuh; grid x: tiles of 32 channels, y: spans of rows_per_block rows
@@ -12,10 +12,9 @@
 // Source    derivation in kernels/README.md
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
 batchnorm_gradient_sums(const float* __restrict__ x, const float* __restrict__ dy, const float* __restrict__ mean,
-                        const float* __restrict__ var, float eps, const float* __restrict__ gamma,
-                        const float* __restrict__ beta, float* __restrict__ dgamma, float* __restrict__ dbeta, int rows,
-                        int C, int rows_per_block) {
-    gradient_sums<false>(x, dy, mean, var, eps, gamma, beta, dgamma, dbeta, rows, C, rows_per_block);
+                        const float* __restrict__ var, float eps, float* __restrict__ dgamma, float* __restrict__ dbeta,
+                        int rows, int C, int rows_per_block) {
+    gradient_sums<false>(x, dy, mean, var, eps, nullptr, nullptr, dgamma, dbeta, rows, C, rows_per_block);
 }
 
 // batchnorm_gradient_total: the spans' gradients of gamma and beta, added.
@@ -46,7 +45,7 @@ batchnorm_gradient_total(const float* __restrict__ span_dgamma, const float* __r
 // batchnorm_dgrad: input gradient of batch normalisation.
 //   dx[row,c] = gamma[c] / sqrt(var[c] + eps) * (dy[row,c] - dbeta[c]/rows - xhat[row,c] * dgamma[c]/rows)
 //   with the batch's own statistics; with running ones, which do not depend on x, the two means are absent
-// In        x, dy [rows,C] f32; mean, var, gamma, beta [C] f32; dgamma, dbeta [C] f32, from batchnorm_gradient_total
+// In        x, dy [rows,C] f32; mean, var, gamma [C] f32; dgamma, dbeta [C] f32, from batchnorm_gradient_total
 // Out       dx [rows,C] f32, overwritten (=)
 // Requires  as batchnorm_gradient_sums
 // Launch    as batchnorm_gradient_sums
@@ -56,8 +55,8 @@ batchnorm_gradient_total(const float* __restrict__ span_dgamma, const float* __r
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
 batchnorm_dgrad(const float* __restrict__ x, const float* __restrict__ dy, const float* __restrict__ mean,
                 const float* __restrict__ var, float eps, const float* __restrict__ gamma,
-                const float* __restrict__ beta, const float* __restrict__ dgamma, const float* __restrict__ dbeta,
-                int batch_statistics, float* __restrict__ dx, int rows, int C, int rows_per_block) {
-    input_gradient<false>(x, dy, mean, var, eps, gamma, beta, dgamma, dbeta, batch_statistics, dx, rows, C,
+                const float* __restrict__ dgamma, const float* __restrict__ dbeta, int batch_statistics,
+                float* __restrict__ dx, int rows, int C, int rows_per_block) {
+    input_gradient<false>(x, dy, mean, var, eps, gamma, nullptr, dgamma, dbeta, batch_statistics, dx, rows, C,
                           rows_per_block);
 }

@@ -18,11 +18,12 @@ bn_relu_add_apply(const float* __restrict__ x, const float* __restrict__ mean, c
                   float* __restrict__ y, int rows, int C, int rows_per_block) {
     Column column = column_of_thread(rows, C, rows_per_block);
     if (column.row >= column.end) return;
-    const Normalization bn = normalization_of(column.c, mean, var, eps, gamma, beta);
+    const Normalization bn = normalization_of(column.c, mean, var, eps);
+    const float gamma_c = gamma[column.c], beta_c = beta[column.c];
 #pragma unroll 4
     for (; column.row < column.end; column.row += COLUMN_WARPS) {
         const int i = column.row * C + column.c;
-        const float v = bn.apply(x[i]);
+        const float v = bn.apply(x[i], gamma_c, beta_c);
         const float rectified = v <= 0.0f ? 0.0f : v;  // NaN passes through
         y[i] = residual != nullptr ? rectified + residual[i] : rectified;
     }
@@ -30,7 +31,7 @@ bn_relu_add_apply(const float* __restrict__ x, const float* __restrict__ mean, c
 
 // bn_relu_add_gradient_sums: gradients of gamma and beta, over each span of rows.
 //   dgamma[span,c] = sum_{row in span} g[row,c] * xhat[row,c];   dbeta[span,c] = sum_{row in span} g[row,c]
-//   where g = dy where bn(x) > 0, else 0: ReLU's mask, computed again rather than kept
+//   where g = dy where bn(x) > 0, else 0: ReLU's mask, computed again instead of kept
 // In        x, dy [rows,C] f32; mean, var, gamma, beta [C] f32
 // Out       dgamma, dbeta [spans,C] f32, overwritten (=); summed by batchnorm_gradient_total
 // Requires, Launch: as bn_relu_add_apply

@@ -1,14 +1,14 @@
-//! ReLU on a GPU: one thread an element.
+//! ReLU on a GPU: one thread four elements.
 
 use super::OP;
 use crate::device::driver::Grid;
-use crate::device::kernels::relu::{BLOCK_THREADS, ReluDgrad, ReluFprop};
+use crate::device::kernels::relu::{BLOCK_THREADS, ReluDgrad, ReluFprop, THREAD_ELEMENTS};
 use crate::error::Result;
 use crate::ops::index32;
 use crate::tensor::{Tensor, gpu_of};
 
 fn grid(count: usize) -> Grid {
-    Grid::linear(count.div_ceil(BLOCK_THREADS as usize), BLOCK_THREADS)
+    Grid::linear(count.div_ceil((BLOCK_THREADS * THREAD_ELEMENTS) as usize), BLOCK_THREADS)
 }
 
 /// y = max(x, 0)
