@@ -10,6 +10,7 @@
 pub mod augment;
 pub mod batchnorm;
 pub mod bn_relu_add;
+mod columns;
 pub mod conv3x3;
 pub mod linear;
 pub mod maxpool;
@@ -126,14 +127,5 @@ pub(crate) fn index32(op: &'static str, count: usize) -> Result<i32> {
         op,
         expected: "at most 2^31 - 1 elements (32-bit indices)".into(),
         found: format!("{count}"),
-    })
-}
-
-/// The error of an operation without kernels.
-pub(crate) fn gpu_missing(op: &'static str) -> Result<()> {
-    Err(Error::NoDevice {
-        device: "cuda",
-        why: format!("the GPU kernels of {op} aren't built yet"),
-        help: "use --device cpu".into(),
     })
 }

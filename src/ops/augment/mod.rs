@@ -1,6 +1,7 @@
 //! Augmentation: random crop, flip and hole, chosen elsewhere and applied here, and normalisation.
 
 pub mod cpu;
+mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -83,7 +84,7 @@ pub fn augment(
             cpu::apply::<T>(&s, images.cpu()?, index, choices, mean, std, x.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::apply(&s, images, index, choices, mean, std, &mut x)?,
     }
     Ok(x)
 }

@@ -46,7 +46,7 @@ pub fn statistics(s: &BatchNormShape, x: &Tensor, mean: &mut Tensor, var: &mut T
 }
 
 /// y = (x - mean) / sqrt(var + eps) * gamma + beta
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
 pub fn apply(
     s: &BatchNormShape,
     x: &Tensor,
@@ -77,7 +77,7 @@ pub fn apply(
 }
 
 /// dgamma and dbeta, then dx, which needs them
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
 pub fn dgrad(
     s: &BatchNormShape,
     x: &Tensor,
@@ -186,7 +186,11 @@ pub(in crate::ops) fn extents(s: &BatchNormShape) -> Result<(i32, i32)> {
 }
 
 /// Two buffers [spans, C] for what each span gives.
-pub(in crate::ops) fn per_span(gpu: &Arc<Gpu>, reduce: &Columns, s: &BatchNormShape) -> Result<[GpuBuffer; 2]> {
+pub(in crate::ops) fn per_span(
+    gpu: &Arc<Gpu>,
+    reduce: &Columns,
+    s: &BatchNormShape,
+) -> Result<[GpuBuffer; 2]> {
     let bytes = reduce.spans * s.c * size_of::<f32>();
     Ok([gpu.alloc(bytes)?, gpu.alloc(bytes)?])
 }

@@ -1,6 +1,7 @@
 //! Batch normalisation over N, H and W.
 
 pub mod cpu;
+pub(in crate::ops) mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -105,7 +106,7 @@ pub fn batchnorm(
             cpu::apply::<T>(&s, x.cpu()?, mean, var, eps, gamma, beta, y.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::apply(&s, x, &mean, &var, eps, gamma, beta, &mut y)?,
     }
 
     let batch = computed.is_some();
@@ -149,7 +150,10 @@ pub fn dgrad(
             );
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => {
+            let (dx, dgamma, dbeta) = (&mut dx, &mut dgamma, &mut dbeta);
+            gpu::dgrad(&s, x, dy, mean, var, eps, gamma, batch_statistics, dx, dgamma, dbeta)?
+        }
     }
     Ok(BatchNormGradients { dx, dgamma, dbeta })
 }
@@ -189,7 +193,7 @@ pub fn update_running(
             cpu::update_running::<T>(&s, mean.cpu()?, var.cpu()?, momentum, running_mean, running_var);
             Ok(())
         }),
-        Device::Gpu(_) => crate::ops::gpu_missing(OP),
+        Device::Gpu(_) => gpu::update_running(&s, mean, var, momentum, running_mean, running_var),
     }
 }
 
@@ -222,7 +226,7 @@ fn batch_statistics(op: &'static str, x: &Tensor) -> Result<BatchStatistics> {
             cpu::statistics::<T>(&s, x.cpu()?, mean.cpu_mut()?, var.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::statistics(&s, x, &mut mean, &mut var)?,
     }
     Ok(BatchStatistics { mean, var })
 }

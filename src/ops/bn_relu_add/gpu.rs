@@ -9,7 +9,7 @@ use crate::ops::columns::Columns;
 use crate::tensor::{Tensor, gpu_of};
 
 /// y = max(bn(x), 0) + residual
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
 pub fn apply(
     s: &BatchNormShape,
     x: &Tensor,
@@ -46,7 +46,7 @@ pub fn apply(
 }
 
 /// dgamma and dbeta, then dx, which needs them; dy counts where bn(x) > 0
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
 pub fn dgrad(
     s: &BatchNormShape,
     x: &Tensor,

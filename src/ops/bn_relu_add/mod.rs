@@ -2,6 +2,7 @@
 //! y = max(bn(x), 0) + residual.
 
 pub mod cpu;
+mod gpu;
 
 use crate::device::Device;
 use crate::error::Result;
@@ -52,7 +53,7 @@ pub fn bn_relu_add(
             cpu::apply::<T>(&s, x.cpu()?, mean, var, eps, gamma, beta, residual, y.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::apply(&s, x, &mean, &var, eps, gamma, beta, residual, &mut y)?,
     }
 
     let batch = computed.is_some();
@@ -103,7 +104,10 @@ pub fn dgrad(
             );
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => {
+            let (dx, dgamma, dbeta) = (&mut dx, &mut dgamma, &mut dbeta);
+            gpu::dgrad(&s, x, dy, mean, var, eps, gamma, beta, batch_statistics, dx, dgamma, dbeta)?
+        }
     }
     Ok(BatchNormGradients { dx, dgamma, dbeta })
 }

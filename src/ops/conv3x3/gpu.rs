@@ -42,7 +42,13 @@ fn tiles(count: usize, tile: i32) -> usize {
 }
 
 /// y = x * filter + bias
-pub fn fprop(s: &Conv3x3Shape, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>, y: &mut Tensor) -> Result<()> {
+pub fn fprop(
+    s: &Conv3x3Shape,
+    x: &Tensor,
+    filter: &Tensor,
+    bias: Option<&Tensor>,
+    y: &mut Tensor,
+) -> Result<()> {
     let Extents { n, h, w, c, k } = Extents::checked(s)?;
     let bias = match bias {
         Some(bias) => bias.gpu()?.ptr(),

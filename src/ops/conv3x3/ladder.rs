@@ -84,7 +84,16 @@ pub fn wgrad_naive(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let count = dfilter.len();
     let (x_ptr, dy_ptr, dfilter_ptr) = (x.gpu()?.ptr(), dy.gpu()?.ptr(), dfilter.gpu_mut()?.ptr_mut());
     gpu_of(x)?.launch(
-        &Conv3x3WgradNaive { x: x_ptr, dy: dy_ptr, dfilter: dfilter_ptr, N: e.n, H: e.h, W: e.w, C: e.c, K: e.k },
+        &Conv3x3WgradNaive {
+            x: x_ptr,
+            dy: dy_ptr,
+            dfilter: dfilter_ptr,
+            N: e.n,
+            H: e.h,
+            W: e.w,
+            C: e.c,
+            K: e.k,
+        },
         grid(count),
     )?;
     Ok(dfilter)

@@ -1,6 +1,8 @@
 //! 3x3 convolution: cross-correlation with stride 1 and padding 1.
 
 pub mod cpu;
+mod gpu;
+pub mod ladder;
 
 use crate::device::Device;
 use crate::error::Result;
@@ -75,7 +77,7 @@ pub fn conv3x3(tape: &mut Tape, x: &Tensor, filter: &Tensor, bias: Option<&Tenso
             cpu::fprop::<T>(&s, x.cpu()?, filter.cpu()?, bias, y.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::fprop(&s, x, filter, bias, &mut y)?,
     }
 
     let inputs: Vec<&Tensor> = [x, filter].into_iter().chain(bias).collect();
@@ -109,7 +111,7 @@ pub fn dgrad(dy: &Tensor, filter: &Tensor) -> Result<Tensor> {
             cpu::dgrad::<T>(&s, dy.cpu()?, filter.cpu()?, dx.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::dgrad(&s, dy, filter, &mut dx)?,
     }
     Ok(dx)
 }
@@ -130,7 +132,7 @@ pub fn wgrad(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
             cpu::wgrad::<T>(&s, x.cpu()?, dy.cpu()?, dfilter.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::wgrad(&s, x, dy, &mut dfilter)?,
     }
     Ok(dfilter)
 }
@@ -150,7 +152,7 @@ pub fn bias_grad(dy: &Tensor) -> Result<Tensor> {
             cpu::bias_grad::<T>(&s, dy.cpu()?, dbias.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::bias_grad(&s, dy, &mut dbias)?,
     }
     Ok(dbias)
 }

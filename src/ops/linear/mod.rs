@@ -1,6 +1,7 @@
 //! The linear layer: y = x weightᵀ + bias.
 
 pub mod cpu;
+mod gpu;
 
 use crate::device::Device;
 use crate::error::Result;
@@ -47,7 +48,7 @@ pub fn linear(tape: &mut Tape, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Re
             cpu::fprop::<T>(&s, x.cpu()?, weight.cpu()?, bias.cpu()?, y.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::fprop(&s, x, weight, bias, &mut y)?,
     }
 
     let inputs = [x, weight, bias];
@@ -82,7 +83,7 @@ pub fn dgrad(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
             cpu::dgrad::<T>(&s, dy.cpu()?, weight.cpu()?, dx.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::dgrad(&s, dy, weight, &mut dx)?,
     }
     Ok(dx)
 }
@@ -103,7 +104,7 @@ pub fn wgrad(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
             cpu::wgrad::<T>(&s, x.cpu()?, dy.cpu()?, dweight.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::wgrad(&s, x, dy, &mut dweight)?,
     }
     Ok(dweight)
 }
@@ -123,7 +124,7 @@ pub fn bias_grad(dy: &Tensor) -> Result<Tensor> {
             cpu::bias_grad::<T>(&s, dy.cpu()?, dbias.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::bias_grad(&s, dy, &mut dbias)?,
     }
     Ok(dbias)
 }

@@ -1,6 +1,7 @@
 //! Max pooling with a window of 2 or 4 and a stride of as much.
 
 pub mod cpu;
+mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -84,7 +85,7 @@ pub fn fprop(x: &Tensor, window: usize) -> Result<(Tensor, Tensor)> {
             cpu::fprop::<T>(&s, x.cpu()?, y.cpu_mut()?, argmax.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::fprop(&s, x, &mut y, &mut argmax)?,
     }
     Ok((y, argmax))
 }
@@ -117,7 +118,7 @@ pub fn dgrad(dy: &Tensor, argmax: &Tensor, window: usize) -> Result<Tensor> {
             cpu::dgrad::<T>(&s, dy.cpu()?, argmax.cpu()?, dx.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::dgrad(&s, dy, argmax, &mut dx)?,
     }
     Ok(dx)
 }

@@ -1,6 +1,7 @@
 //! Metrics: how many predictions are right.
 
 pub mod cpu;
+mod gpu;
 
 use crate::device::Device;
 use crate::error::Result;
@@ -26,7 +27,7 @@ pub fn correct(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
             cpu::correct::<T>(&s, logits.cpu()?, labels.cpu()?, count.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::correct(&s, logits, labels, &mut count)?,
     }
     Ok(count)
 }

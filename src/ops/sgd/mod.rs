@@ -1,6 +1,7 @@
 //! Stochastic gradient descent, as torch.optim.SGD does it.
 
 pub mod cpu;
+mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -44,7 +45,7 @@ pub fn step(h: &Sgd, lr: &Tensor, grad: &Tensor, param: &mut Tensor, velocity: &
             cpu::step::<T>(h, lr.cpu::<T>()?[0], grad.cpu()?, param.cpu_mut()?, velocity.cpu_mut()?);
             Ok(())
         }),
-        Device::Gpu(_) => crate::ops::gpu_missing(OP),
+        Device::Gpu(_) => gpu::step(h, lr, grad, param, velocity),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The loss: log-softmax and negative log-likelihood, averaged over the batch.
 
 pub mod cpu;
+mod gpu;
 
 use crate::device::{Device, Real};
 use crate::error::{Error, Result};
@@ -96,7 +97,10 @@ pub fn fprop(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Softmax
             cpu::mean::<T>(losses, loss.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => {
+            gpu::fprop(&s, logits, labels, smoothing, &mut log_probs, &mut losses)?;
+            gpu::mean(&losses, &mut loss)?
+        }
     }
     Ok(SoftmaxNll { log_probs, losses, loss })
 }
@@ -118,7 +122,7 @@ pub fn dgrad(log_probs: &Tensor, labels: &Tensor, smoothing: f64, dloss: &Tensor
             cpu::dgrad::<T>(&s, log_probs.cpu()?, labels.cpu()?, T::from_f64(smoothing), dloss.cpu()?, dlogits);
             Ok(())
         })?,
-        Device::Gpu(_) => crate::ops::gpu_missing(OP)?,
+        Device::Gpu(_) => gpu::dgrad(&s, log_probs, labels, smoothing, dloss, &mut dlogits)?,
     }
     Ok(dlogits)
 }
