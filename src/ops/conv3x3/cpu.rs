@@ -1,55 +1,83 @@
-//! 3x3 convolution on the CPU, straight from the definition.
+//! 3x3 convolution on the CPU: Winograd's transforms around matrix products.
+//!
+//! Work is cut into blocks of whole rows of 2x2 tiles at places that depend on the shape alone, and
+//! each block is computed by one thread: the bits of a result do not depend on the number of threads.
+
+mod gemm;
+mod winograd;
 
 use super::Conv3x3Shape;
 use crate::device::Real;
 use crate::ops::parallel::sum_rows;
+use gemm::{Matrix, gemm};
 use rayon::prelude::*;
+use std::array::from_fn;
+use std::ops::Range;
+use winograd::{LANES, PLANES, from_planes, store, to_planes};
+
+/// Tiles of a block: enough to outweigh reading the filter once for each block.
+const BLOCK_TILES: usize = 128;
+
+/// Bytes of transformed tiles that [`wgrad`] keeps at a time: what the caches hold together.
+const CHUNK_BYTES: usize = 16 << 20;
 
 /// y[n,h,w,k] = bias[k] + sum_{r,s,c} x[n,h+r-1,w+s-1,c] filter[k,r,s,c]
 pub fn fprop<T: Real>(s: &Conv3x3Shape, x: &[T], filter: &[T], bias: Option<&[T]>, y: &mut [T]) {
-    y.par_chunks_mut(s.k).enumerate().for_each(|(pixel, y)| {
-        for (k, y) in y.iter_mut().enumerate() {
-            *y = bias.map_or(T::zero(), |bias| bias[k]);
-            for (tap, neighbour) in neighbours(s, pixel, false) {
-                let x = &x[neighbour * s.c..][..s.c];
-                let filter = &filter[(k * 9 + tap) * s.c..][..s.c];
-                *y += x.iter().zip(filter).map(|(&x, &f)| x * f).sum::<T>();
-            }
-        }
-    });
+    let by_k = filter_planes(s, filter, |tap| tap);
+    let mut by_c = vec![T::zero(); by_k.len()];
+    let size = s.k * s.c;
+    by_c.par_chunks_mut(size).zip(by_k.par_chunks(size)).for_each(|(to, from)| transpose(from, s.c, to));
+    correlate(s, x, &by_c, bias, y);
 }
 
-/// dx[n,h,w,c] = sum_{k,r,s} dy[n,h+1-r,w+1-s,k] filter[k,r,s,c]
+/// dx[n,h,w,c] = sum_{k,r,s} dy[n,h+1-r,w+1-s,k] filter[k,r,s,c]: dy correlated with the filter turned
+/// by half a turn, its input and output channels exchanged.
 pub fn dgrad<T: Real>(s: &Conv3x3Shape, dy: &[T], filter: &[T], dx: &mut [T]) {
-    dx.par_chunks_mut(s.c).enumerate().for_each(|(pixel, dx)| {
-        dx.fill(T::zero());
-        for (tap, neighbour) in neighbours(s, pixel, true) {
-            for (k, &dy) in dy[neighbour * s.k..][..s.k].iter().enumerate() {
-                let filter = &filter[(k * 9 + tap) * s.c..][..s.c];
-                for (dx, &f) in dx.iter_mut().zip(filter) {
-                    *dx += dy * f;
-                }
-            }
-        }
-    });
+    let by_k = filter_planes(s, filter, |tap| 8 - tap);
+    correlate(&Conv3x3Shape { c: s.k, k: s.c, ..*s }, dy, &by_k, None, dx);
 }
 
 /// dfilter[k,r,s,c] = sum_{n,h,w} x[n,h+r-1,w+s-1,c] dy[n,h,w,k]
 pub fn wgrad<T: Real>(s: &Conv3x3Shape, x: &[T], dy: &[T], dfilter: &mut [T]) {
-    dfilter.par_chunks_mut(9 * s.c).enumerate().for_each(|(k, dfilter)| {
-        let mut sums = vec![0.0; 9 * s.c];
-        for pixel in 0..s.n * s.h * s.w {
-            let dy = dy[pixel * s.k + k].to_f64();
-            for (tap, neighbour) in neighbours(s, pixel, false) {
-                let x = &x[neighbour * s.c..][..s.c];
-                for (sum, &x) in sums[tap * s.c..][..s.c].iter_mut().zip(x) {
-                    *sum += x.to_f64() * dy;
-                }
+    let tiles = Tiles::new(s);
+    let block_rows = tiles.rows_of(BLOCK_TILES);
+    let block_tiles = block_rows * tiles.cols;
+    let block_bytes = block_tiles * PLANES * (s.c + s.k) * size_of::<T>();
+    let blocks: Vec<Range<usize>> = tiles.blocks(block_rows).collect();
+    let chunk_blocks = (CHUNK_BYTES / block_bytes).clamp(1, blocks.len());
+
+    let mut xs = vec![T::zero(); chunk_blocks * PLANES * block_tiles * s.c];
+    let mut dys = vec![T::zero(); chunk_blocks * PLANES * block_tiles * s.k];
+    let mut sums = vec![T::zero(); PLANES * s.k * s.c];
+    for blocks in blocks.chunks(chunk_blocks) {
+        let operands =
+            xs.par_chunks_mut(PLANES * block_tiles * s.c).zip(dys.par_chunks_mut(PLANES * block_tiles * s.k));
+        operands.zip(blocks).for_each(|((xs, dys), rows)| {
+            tiles.transform::<T, 4>(x, s.c, 1, rows.clone(), winograd::input, xs, block_tiles * s.c);
+            tiles.transform::<T, 2>(
+                dy,
+                s.k,
+                0,
+                rows.clone(),
+                winograd::output_adjoint,
+                dys,
+                block_tiles * s.k,
+            );
+        });
+        // Each plane's sum goes through the blocks in their order.
+        sums.par_chunks_mut(s.k * s.c).enumerate().for_each(|(p, sum)| {
+            for (i, rows) in blocks.iter().enumerate() {
+                let (count, first) = (rows.len() * tiles.cols, (i * PLANES + p) * block_tiles);
+                let x = Matrix::new(&xs[first * s.c..], count, s.c);
+                let dy = Matrix::new(&dys[first * s.k..], count, s.k);
+                gemm(dy.transposed(), x, T::one(), sum);
             }
-        }
-        for (d, sum) in dfilter.iter_mut().zip(sums) {
-            *d = T::from_f64(sum);
-        }
+        });
+    }
+    dfilter.par_chunks_mut(9 * s.c).enumerate().for_each(|(k, dfilter)| {
+        from_planes(&sums, s.k * s.c, k * s.c, s.c, winograd::filter_adjoint, |i, j, c, lanes| {
+            store(lanes, &mut dfilter[(i * 3 + j) * s.c..][c..s.c]);
+        });
     });
 }
 
@@ -67,15 +95,148 @@ pub fn bias_grad<T: Real>(s: &Conv3x3Shape, dy: &[T], dbias: &mut [T]) {
     }
 }
 
-/// The taps of `pixel` that lie within its image: the tap's number 3r+s, and the pixel it reads,
-/// at (h+r-1, w+s-1), or at (h+1-r, w+1-s) if `mirrored`.
-fn neighbours(s: &Conv3x3Shape, pixel: usize, mirrored: bool) -> impl Iterator<Item = (usize, usize)> {
-    let &Conv3x3Shape { h: height, w: width, .. } = s;
-    let (row, column) = (pixel / width % height, pixel % width);
-    (0..9).filter_map(move |tap| {
-        let place = if mirrored { 8 - tap } else { tap };
-        let (h, w) = (row + place / 3, column + place % 3);
-        let inside = (1..=height).contains(&h) && (1..=width).contains(&w);
-        inside.then(|| (tap, (pixel - row * width - column) + (h - 1) * width + (w - 1)))
-    })
+/// The transformed filter, planes of [K,C]; tap i of the transform is the filter's tap `tap(i)`.
+fn filter_planes<T: Real>(s: &Conv3x3Shape, filter: &[T], tap: impl Fn(usize) -> usize) -> Vec<T> {
+    let mut planes = vec![T::zero(); PLANES * s.k * s.c];
+    for (k, filter) in filter.chunks_exact(9 * s.c).enumerate() {
+        let taps: [[&[T]; 3]; 3] = from_fn(|i| from_fn(|j| &filter[tap(i * 3 + j) * s.c..][..s.c]));
+        to_planes(taps, winograd::filter, &mut planes, s.k * s.c, k * s.c);
+    }
+    planes
 }
+
+/// `to` = `from` with rows, of length `cols`, and columns exchanged.
+fn transpose<T: Real>(from: &[T], cols: usize, to: &mut [T]) {
+    let rows = from.len() / cols;
+    // By strips of columns, so that the lines written stay in the cache until they are full.
+    for first in (0..cols).step_by(16) {
+        for (i, row) in from.chunks_exact(cols).enumerate() {
+            for (j, &value) in row.iter().enumerate().skip(first).take(16) {
+                to[j * rows + i] = value;
+            }
+        }
+    }
+}
+
+/// y[n,h,w,k] = bias[k] + the correlation of x with the filter whose planes of [C,K] are `filter`.
+fn correlate<T: Real>(s: &Conv3x3Shape, x: &[T], filter: &[T], bias: Option<&[T]>, y: &mut [T]) {
+    let tiles = Tiles::new(s);
+    let block_rows = tiles.rows_of(BLOCK_TILES);
+    let block_tiles = block_rows * tiles.cols;
+    let scratch =
+        || (vec![T::zero(); PLANES * block_tiles * s.c], vec![T::zero(); PLANES * block_tiles * s.k]);
+    let blocks = tiles.split(y, s.k, block_rows);
+    blocks.into_par_iter().for_each_init(scratch, |(xs, ys), (rows, y)| {
+        let count = rows.len() * tiles.cols;
+        tiles.transform::<T, 4>(x, s.c, 1, rows.clone(), winograd::input, xs, count * s.c);
+        for p in 0..PLANES {
+            let x = Matrix::new(&xs[p * count * s.c..], count, s.c);
+            let filter = Matrix::new(&filter[p * s.c * s.k..], s.c, s.k);
+            gemm(x, filter, T::zero(), &mut ys[p * count * s.k..][..count * s.k]);
+        }
+        let first = tiles.pixel_row(rows.start);
+        for (tile, (row, col)) in tiles.of(rows).enumerate() {
+            from_planes(ys, count * s.k, tile * s.k, s.k, winograd::output, |i, j, k, lanes| {
+                let (p, q) = (2 * (row % tiles.rows) + i, 2 * col + j);
+                if p < s.h && q < s.w {
+                    let pixel = (tiles.pixel_row(row) - first + i) * s.w + q;
+                    let y = &mut y[pixel * s.k..][k..s.k];
+                    store(lanes, y);
+                    if let Some(bias) = bias {
+                        y.iter_mut().zip(&bias[k..]).take(LANES).for_each(|(y, &bias)| *y += bias);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// How the images of a batch are cut into tiles of 2x2 pixels. Rows of tiles are numbered through all
+/// images.
+struct Tiles {
+    n: usize,
+    h: usize,
+    w: usize,
+    /// Rows of tiles of an image.
+    rows: usize,
+    /// Tiles of a row.
+    cols: usize,
+}
+
+impl Tiles {
+    fn new(s: &Conv3x3Shape) -> Tiles {
+        Tiles { n: s.n, h: s.h, w: s.w, rows: s.h.div_ceil(2), cols: s.w.div_ceil(2) }
+    }
+
+    /// The rows that make up about `tiles` tiles.
+    fn rows_of(&self, tiles: usize) -> usize {
+        (tiles / self.cols).clamp(1, self.n * self.rows)
+    }
+
+    /// All rows of tiles, `rows` at a time.
+    fn blocks(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let end = self.n * self.rows;
+        (0..end).step_by(rows).map(move |start| start..(start + rows).min(end))
+    }
+
+    /// The tiles of some rows, as (row, column).
+    fn of(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let cols = self.cols;
+        rows.flat_map(move |row| (0..cols).map(move |col| (row, col)))
+    }
+
+    /// The first row of pixels, numbered through all images, of a row of tiles.
+    fn pixel_row(&self, row: usize) -> usize {
+        row / self.rows * self.h + 2 * (row % self.rows)
+    }
+
+    /// The [`Tiles::blocks`], each with its pixels of `image`.
+    fn split<'a, T>(
+        &self,
+        mut image: &'a mut [T],
+        channels: usize,
+        rows: usize,
+    ) -> Vec<(Range<usize>, &'a mut [T])> {
+        let blocks = self.blocks(rows).map(|rows| {
+            let pixel_rows = self.pixel_row(rows.end) - self.pixel_row(rows.start);
+            let (block, rest) = std::mem::take(&mut image).split_at_mut(pixel_rows * self.w * channels);
+            image = rest;
+            (rows, block)
+        });
+        blocks.collect()
+    }
+
+    /// Transforms the PxP pixels of each tile of `rows`, which begin `border` above and left of the
+    /// tile, to its rows in the planes; pixels outside the image are zero.
+    #[expect(clippy::too_many_arguments, reason = "a source, a map and a destination")]
+    fn transform<T: Real, const P: usize>(
+        &self,
+        image: &[T],
+        channels: usize,
+        border: usize,
+        rows: Range<usize>,
+        map: impl Fn([T; P]) -> [T; 4],
+        planes: &mut [T],
+        plane: usize,
+    ) {
+        let zeros = vec![T::zero(); channels];
+        for (tile, (row, col)) in self.of(rows).enumerate() {
+            let (n, i) = (row / self.rows, row % self.rows);
+            let pixels = from_fn(|a| {
+                from_fn(|b| {
+                    // Above or left of the image these wrap around to beyond its end.
+                    let (h, w) = ((2 * i + a).wrapping_sub(border), (2 * col + b).wrapping_sub(border));
+                    if h < self.h && w < self.w {
+                        &image[((n * self.h + h) * self.w + w) * channels..][..channels]
+                    } else {
+                        &zeros[..]
+                    }
+                })
+            });
+            to_planes(pixels, &map, planes, plane, tile * channels);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
