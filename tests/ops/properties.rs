@@ -156,6 +156,14 @@ fn a_tie_counts_for_its_first_class() {
 }
 
 #[test]
+fn the_first_nan_counts_as_the_largest() {
+    let logits = tensor(&[1.0, f64::NAN, 2.0, f64::NAN], &[1, 4]);
+    let count =
+        |label| metrics::correct(&logits, &integers(&[label], &[1])).unwrap().to_vec::<i32>().unwrap();
+    assert_eq!([count(0), count(1), count(2), count(3)], [[0], [1], [0], [0]]);
+}
+
+#[test]
 fn sgd_leaves_the_sign_of_zero_at_zero() {
     let h = Sgd { momentum: 0.9, weight_decay: 0.0, l1: 1.0, nesterov: false };
     let mut param = tensor(&[0.0, 2.0, -2.0], &[3]);

@@ -93,26 +93,25 @@ pub(in crate::ops) fn masked_dgrad<T: Real>(
     dbeta: &mut [T],
 ) {
     let c = s.c;
-    let scale = scale(var, eps, gamma);
-    let masked = |x: T, dy: T, i: usize| {
-        if keep(normalized(x, mean[i], scale[i], beta[i])) { dy } else { T::zero() }
-    };
+    // All of length c, which spares the inner loops their bounds checks.
+    let (scale, mean, beta) = (&scale(var, eps, gamma)[..c], &mean[..c], &beta[..c]);
 
     let sums = sum_rows(s.rows, c, 2 * c, |rows, sums| {
         let (sum_dy, sum_dy_x) = sums.split_at_mut(c);
+        let sum_dy_x = &mut sum_dy_x[..c];
         let rows = rows.start * c..rows.end * c;
         for (x, dy) in x[rows.clone()].chunks_exact(c).zip(dy[rows].chunks_exact(c)) {
             for i in 0..c {
-                let d = masked(x[i], dy[i], i).to_f64();
-                sum_dy[i] += d;
-                sum_dy_x[i] += d * (x[i].to_f64() - mean[i].to_f64());
+                let (x, dy) = (x[i], dy[i]);
+                let dy = if keep(normalized(x, mean[i], scale[i], beta[i])) { dy } else { T::zero() };
+                sum_dy[i] += dy.to_f64();
+                sum_dy_x[i] += dy.to_f64() * (x.to_f64() - mean[i].to_f64());
             }
         }
     });
 
-    // dx = scale dy - mean_part - slope (x - mean), by channel.
-    let mut mean_part = vec![T::zero(); c];
-    let mut slope = vec![T::zero(); c];
+    // dx = scale dy - offset - slope (x - mean), by channel.
+    let (mut offset, mut slope) = (vec![T::zero(); c], vec![T::zero(); c]);
     for i in 0..c {
         let inv_std = inverse_deviation(var[i], eps);
         let (sum_dy, sum_dy_xhat) = (sums[i], sums[c + i] * inv_std);
@@ -120,15 +119,18 @@ pub(in crate::ops) fn masked_dgrad<T: Real>(
         dbeta[i] = T::from_f64(sum_dy);
         if batch_statistics {
             let scale_per_row = gamma[i].to_f64() * inv_std / s.rows as f64;
-            mean_part[i] = T::from_f64(scale_per_row * sum_dy);
+            offset[i] = T::from_f64(scale_per_row * sum_dy);
             slope[i] = T::from_f64(scale_per_row * sum_dy_xhat * inv_std);
         }
     }
+    let (offset, slope) = (&offset[..c], &slope[..c]);
     let chunk = chunk_rows(c) * c;
     dx.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(dy.par_chunks(chunk)).for_each(|((dx, x), dy)| {
         for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
             for i in 0..c {
-                dx[i] = scale[i] * masked(x[i], dy[i], i) - mean_part[i] - slope[i] * (x[i] - mean[i]);
+                let (x, dy) = (x[i], dy[i]);
+                let dy = if keep(normalized(x, mean[i], scale[i], beta[i])) { dy } else { T::zero() };
+                dx[i] = scale[i] * dy - offset[i] - slope[i] * (x - mean[i]);
             }
         }
     });
@@ -157,6 +159,7 @@ pub fn update_running<T: Real>(
 }
 
 /// One element of [`apply`], with scale = gamma / sqrt(var + eps).
+#[inline(always)]
 pub(in crate::ops) fn normalized<T: Real>(x: T, mean: T, scale: T, beta: T) -> T {
     (x - mean) * scale + beta
 }

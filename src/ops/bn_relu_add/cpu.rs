@@ -20,29 +20,29 @@ pub fn apply<T: Real>(
     y: &mut [T],
 ) {
     let c = s.c;
-    let scale = scale(var, eps, gamma);
-    let relu_bn = |x: T, i: usize| {
-        let y = normalized(x, mean[i], scale[i], beta[i]);
+    // All of length c, which spares the inner loops their bounds checks.
+    let (scale, mean, beta) = (&scale(var, eps, gamma)[..c], &mean[..c], &beta[..c]);
+    let relu = |y: T| {
         // Written so that a NaN passes through.
         if y <= T::zero() { T::zero() } else { y }
     };
     let chunk = chunk_rows(c) * c;
     let chunks = y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).enumerate();
-    chunks.for_each(|(number, (y, x))| match residual {
-        None => {
-            for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
-                for i in 0..c {
-                    y[i] = relu_bn(x[i], i);
+    chunks.for_each(|(number, (y, x))| {
+        let rows = y.chunks_exact_mut(c).zip(x.chunks_exact(c));
+        match residual {
+            None => {
+                for (y, x) in rows {
+                    for i in 0..c {
+                        y[i] = relu(normalized(x[i], mean[i], scale[i], beta[i]));
+                    }
                 }
             }
-        }
-        Some(residual) => {
-            let residual = &residual[number * chunk..];
-            for ((y, x), residual) in
-                y.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(residual.chunks_exact(c))
-            {
-                for i in 0..c {
-                    y[i] = relu_bn(x[i], i) + residual[i];
+            Some(residual) => {
+                for ((y, x), residual) in rows.zip(residual[number * chunk..].chunks_exact(c)) {
+                    for i in 0..c {
+                        y[i] = relu(normalized(x[i], mean[i], scale[i], beta[i])) + residual[i];
+                    }
                 }
             }
         }
