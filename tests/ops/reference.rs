@@ -25,8 +25,7 @@ pub fn reference(op: &str, arguments: &Arguments) -> Vec<Vec<f64>> {
         "bn_relu_add_eval" => vec![relu_add(&a, normalize(&a, &a.values("mean"), &a.values("var")))],
         "bn_relu_add_dgrad" => {
             let y = normalize(&a, &a.values("mean"), &a.values("var"));
-            let dy = a.values("dy").iter().zip(y).map(|(dy, y)| if y > 0.0 { *dy } else { 0.0 }).collect();
-            batchnorm_dgrad(&a, &Vec::<f64>::clone(&dy))
+            batchnorm_dgrad(&a, &zip(&y, &a.values("dy"), |y, dy| if y > 0.0 { dy } else { 0.0 }))
         }
         "maxpool_fprop" => vec![pool(&a).0],
         "maxpool_argmax" => {

@@ -5,7 +5,7 @@ use crate::device::Real;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// x[n,h,w,c] = (p / 255 - mean[c]) / std[c], where p is the pixel of images[index[n]] after crop,
+/// `x[n,h,w,c] = (p / 255 - mean[c]) / std[c]`, where p is the pixel of `images[index[n]]` after crop,
 /// flip and hole; see [`super::augment`].
 ///
 /// Every index and choice is in its range.

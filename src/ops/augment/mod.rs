@@ -45,7 +45,7 @@ pub struct Normalization {
 /// - a left-right flip if `flip` is 1;
 /// - a black hole of 8x8: rows `hole_y - 4 .. hole_y + 4`, columns likewise, clipped; none if -1.
 ///
-/// `images` [T,32,32,3] U8, `index` [N] I32 and `choices` [N,5] I32 give `x` [N,32,32,3] of `dtype`.
+/// `images [T,32,32,3]` U8, `index [N]` I32 and `choices [N,5]` I32 give `x [N,32,32,3]` of `dtype`.
 ///
 /// # Errors
 /// [`Error::Shape`] names both shapes; [`Error::Operand`] when types or devices differ, and on the

@@ -6,8 +6,8 @@ use crate::device::Real;
 use crate::ops::parallel::{chunk_rows, sum_rows};
 use rayon::prelude::*;
 
-/// mean[c] = sum_rows x / rows, var[c] = sum_rows (x - mean)^2 / rows, in one pass: the sums are of
-/// x - x[0,c], so that a mean that is large beside the deviation costs no digits.
+/// `mean[c] = sum_rows x / rows, var[c] = sum_rows (x - mean)^2 / rows`, in one pass: the sums are of
+/// `x - x[0,c]`, so that a mean that is large beside the deviation costs no digits.
 pub fn statistics<T: Real>(s: &BatchNormShape, x: &[T], mean: &mut [T], var: &mut [T]) {
     let c = s.c;
     let origin: Vec<f64> = x[..c].iter().map(|&x| x.to_f64()).collect();

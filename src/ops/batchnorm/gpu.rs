@@ -185,7 +185,7 @@ pub(in crate::ops) fn extents(s: &BatchNormShape) -> Result<(i32, i32)> {
     Ok((index32(OP, s.rows)?, index32(OP, s.c)?))
 }
 
-/// Two buffers [spans, C] for what each span gives.
+/// Two buffers `[spans, C]` for what each span gives.
 pub(in crate::ops) fn per_span(
     gpu: &Arc<Gpu>,
     reduce: &Columns,

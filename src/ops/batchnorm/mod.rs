@@ -48,9 +48,9 @@ pub enum Statistics<'a> {
     Batch,
     /// Given, and constant for the gradient: evaluation.
     Running {
-        /// The mean of each channel, [C].
+        /// The mean of each channel, `[C]`.
         mean: &'a Tensor,
-        /// The variance of each channel, [C].
+        /// The variance of each channel, `[C]`.
         var: &'a Tensor,
     },
 }
@@ -58,26 +58,26 @@ pub enum Statistics<'a> {
 /// The statistics of one batch.
 #[derive(Clone, Debug)]
 pub struct BatchStatistics {
-    /// The mean of each channel, [C].
+    /// The mean of each channel, `[C]`.
     pub mean: Tensor,
-    /// The biased variance of each channel, [C]: the mean of the squared deviations.
+    /// The biased variance of each channel, `[C]`: the mean of the squared deviations.
     pub var: Tensor,
 }
 
 /// The gradients of a normalisation.
 #[derive(Clone, Debug)]
 pub struct BatchNormGradients {
-    /// Of the input, [N,H,W,C].
+    /// Of the input, `[N,H,W,C]`.
     pub dx: Tensor,
-    /// Of the scale, [C].
+    /// Of the scale, `[C]`.
     pub dgamma: Tensor,
-    /// Of the offset, [C].
+    /// Of the offset, `[C]`.
     pub dbeta: Tensor,
 }
 
 /// Batch normalisation: `y = (x - mean) / sqrt(var + eps) * gamma + beta`.
 ///
-/// `x` and `y` [N,H,W,C]; `gamma`, `beta`, `mean`, `var` [C]. Returns, with y, the batch's
+/// `x` and `y [N,H,W,C]`; `gamma`, `beta`, `mean`, `var [C]`. Returns, with y, the batch's
 /// statistics if those were used, for [`update_running`].
 ///
 /// # Gradient
@@ -158,7 +158,7 @@ pub fn dgrad(
     Ok(BatchNormGradients { dx, dgamma, dbeta })
 }
 
-/// The mean and the biased variance of each channel of `x` [N,H,W,C].
+/// The mean and the biased variance of each channel of `x [N,H,W,C]`.
 ///
 /// # Errors
 /// As [`batchnorm`].

@@ -16,7 +16,7 @@ const OP: &str = "bn_relu_add";
 /// Batch normalisation, then ReLU, then the addition of `residual` if there is one:
 /// `y = max((x - mean) / sqrt(var + eps) * gamma + beta, 0) + residual`.
 ///
-/// `x`, `residual` and `y` [N,H,W,C]; `gamma`, `beta`, `mean`, `var` [C]. Returns, with y, the
+/// `x`, `residual` and `y [N,H,W,C]`; `gamma`, `beta`, `mean`, `var [C]`. Returns, with y, the
 /// batch's statistics if those were used, for [`crate::ops::batchnorm::update_running`]. Equal to
 /// the composition of [`crate::ops::batchnorm`], [`crate::ops::relu`] and
 /// [`crate::ops::residual_add`], but keeps only `x` for the gradient.

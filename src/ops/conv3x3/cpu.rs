@@ -21,7 +21,7 @@ const BLOCK_TILES: usize = 128;
 /// Bytes of transformed tiles that [`wgrad`] keeps at a time: what the caches hold together.
 const CHUNK_BYTES: usize = 16 << 20;
 
-/// y[n,h,w,k] = bias[k] + sum_{r,s,c} x[n,h+r-1,w+s-1,c] filter[k,r,s,c]
+/// `y[n,h,w,k] = bias[k] + sum_{r,s,c} x[n,h+r-1,w+s-1,c] filter[k,r,s,c]`
 pub fn fprop<T: Real>(s: &Conv3x3Shape, x: &[T], filter: &[T], bias: Option<&[T]>, y: &mut [T]) {
     let by_k = filter_planes(s, filter, |tap| tap);
     let mut by_c = vec![T::zero(); by_k.len()];
@@ -30,14 +30,14 @@ pub fn fprop<T: Real>(s: &Conv3x3Shape, x: &[T], filter: &[T], bias: Option<&[T]
     correlate(s, x, &by_c, bias, y);
 }
 
-/// dx[n,h,w,c] = sum_{k,r,s} dy[n,h+1-r,w+1-s,k] filter[k,r,s,c]: dy correlated with the filter turned
+/// `dx[n,h,w,c] = sum_{k,r,s} dy[n,h+1-r,w+1-s,k] filter[k,r,s,c]`: dy correlated with the filter turned
 /// by half a turn, its input and output channels exchanged.
 pub fn dgrad<T: Real>(s: &Conv3x3Shape, dy: &[T], filter: &[T], dx: &mut [T]) {
     let by_k = filter_planes(s, filter, |tap| 8 - tap);
     correlate(&Conv3x3Shape { c: s.k, k: s.c, ..*s }, dy, &by_k, None, dx);
 }
 
-/// dfilter[k,r,s,c] = sum_{n,h,w} x[n,h+r-1,w+s-1,c] dy[n,h,w,k]
+/// `dfilter[k,r,s,c] = sum_{n,h,w} x[n,h+r-1,w+s-1,c] dy[n,h,w,k]`
 pub fn wgrad<T: Real>(s: &Conv3x3Shape, x: &[T], dy: &[T], dfilter: &mut [T]) {
     let tiles = Tiles::new(s);
     let block_rows = tiles.rows_of(BLOCK_TILES);
@@ -81,7 +81,7 @@ pub fn wgrad<T: Real>(s: &Conv3x3Shape, x: &[T], dy: &[T], dfilter: &mut [T]) {
     });
 }
 
-/// dbias[k] = sum_{n,h,w} dy[n,h,w,k]
+/// `dbias[k] = sum_{n,h,w} dy[n,h,w,k]`
 pub fn bias_grad<T: Real>(s: &Conv3x3Shape, dy: &[T], dbias: &mut [T]) {
     let sums = sum_rows(s.n * s.h * s.w, s.k, s.k, |rows, sums| {
         for dy in dy[rows.start * s.k..rows.end * s.k].chunks_exact(s.k) {

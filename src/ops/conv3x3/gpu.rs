@@ -105,7 +105,7 @@ pub fn wgrad(s: &Conv3x3Shape, x: &Tensor, dy: &Tensor, dfilter: &mut Tensor) ->
     gpu.launch(&sum, Grid::linear(tiles(count, wgrad::BLOCK_THREADS), wgrad::BLOCK_THREADS))
 }
 
-/// The tiles of [K, 9C] that wgrad's blocks own.
+/// The tiles of `[K, 9C]` that wgrad's blocks own.
 fn wgrad_tiles(s: &Conv3x3Shape) -> [usize; 2] {
     [tiles(s.k, wgrad::BLOCK_CHANNELS), tiles(9 * s.c, wgrad::BLOCK_COLUMNS)]
 }

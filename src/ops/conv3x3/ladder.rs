@@ -16,7 +16,7 @@ fn grid(count: usize) -> Grid {
     Grid::linear(count.div_ceil(BLOCK_THREADS as usize), BLOCK_THREADS)
 }
 
-/// Rung 1 of [`super::conv3x3`]: `y` [N,H,W,K] from `x` [N,H,W,C], `filter` [K,3,3,C] and `bias` [K].
+/// Rung 1 of [`super::conv3x3`]: `y [N,H,W,K]` from `x [N,H,W,C]`, `filter [K,3,3,C]` and `bias [K]`.
 ///
 /// # Errors
 /// As [`super::conv3x3`]; [`crate::Error::Operand`] when a tensor is not on a GPU.
@@ -46,7 +46,7 @@ pub fn fprop_naive(x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result
     Ok(y)
 }
 
-/// Rung 1 of [`super::dgrad`]: `dx` [N,H,W,C] from `dy` [N,H,W,K] and `filter` [K,3,3,C].
+/// Rung 1 of [`super::dgrad`]: `dx [N,H,W,C]` from `dy [N,H,W,K]` and `filter [K,3,3,C]`.
 ///
 /// # Errors
 /// As [`fprop_naive`].
@@ -68,7 +68,7 @@ pub fn dgrad_naive(dy: &Tensor, filter: &Tensor) -> Result<Tensor> {
     Ok(dx)
 }
 
-/// Rung 1 of [`super::wgrad`]: `dfilter` [K,3,3,C] from `x` [N,H,W,C] and `dy` [N,H,W,K].
+/// Rung 1 of [`super::wgrad`]: `dfilter [K,3,3,C]` from `x [N,H,W,C]` and `dy [N,H,W,K]`.
 ///
 /// # Errors
 /// As [`fprop_naive`].

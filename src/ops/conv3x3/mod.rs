@@ -12,7 +12,7 @@ use crate::tensor::Tensor;
 
 const OP: &str = "conv3x3";
 
-/// The extents of a convolution of `x` [n,h,w,c] with `filter` [k,3,3,c] to `y` [n,h,w,k].
+/// The extents of a convolution of `x [n,h,w,c]` with `filter [k,3,3,c]` to `y [n,h,w,k]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv3x3Shape {
     /// Images.
@@ -50,7 +50,7 @@ impl Conv3x3Shape {
 
 /// 3x3 cross-correlation, stride 1, padding 1.
 ///
-/// `x` [N,H,W,C] and `filter` [K,3,3,C] give `y` [N,H,W,K]; NHWC. `bias` [K] is added if given.
+/// `x [N,H,W,C]` and `filter [K,3,3,C]` give `y [N,H,W,K]`; NHWC. `bias [K]` is added if given.
 ///
 /// # Gradient
 /// `dx` by [`dgrad`], `dfilter` by [`wgrad`], `dbias` by [`bias_grad`]; each only if its tensor wants
@@ -96,7 +96,7 @@ pub fn conv3x3(tape: &mut Tape, x: &Tensor, filter: &Tensor, bias: Option<&Tenso
     }))
 }
 
-/// The gradient of [`conv3x3`]'s input: `dx` [N,H,W,C] from `dy` [N,H,W,K] and `filter` [K,3,3,C].
+/// The gradient of [`conv3x3`]'s input: `dx [N,H,W,C]` from `dy [N,H,W,K]` and `filter [K,3,3,C]`.
 ///
 /// # Errors
 /// As [`conv3x3`].
@@ -116,7 +116,7 @@ pub fn dgrad(dy: &Tensor, filter: &Tensor) -> Result<Tensor> {
     Ok(dx)
 }
 
-/// The gradient of [`conv3x3`]'s filter: `dfilter` [K,3,3,C] from `x` [N,H,W,C] and `dy` [N,H,W,K].
+/// The gradient of [`conv3x3`]'s filter: `dfilter [K,3,3,C]` from `x [N,H,W,C]` and `dy [N,H,W,K]`.
 ///
 /// # Errors
 /// As [`conv3x3`].
@@ -137,7 +137,7 @@ pub fn wgrad(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     Ok(dfilter)
 }
 
-/// The gradient of [`conv3x3`]'s bias: `dbias` [K], the sum of `dy` [N,H,W,K] over N, H and W.
+/// The gradient of [`conv3x3`]'s bias: `dbias [K]`, the sum of `dy [N,H,W,K]` over N, H and W.
 ///
 /// # Errors
 /// As [`conv3x3`].

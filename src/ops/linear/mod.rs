@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 
 const OP: &str = "linear";
 
-/// The extents of a linear layer from `x` [n,c] to `y` [n,k].
+/// The extents of a linear layer from `x [n,c]` to `y [n,k]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinearShape {
     /// Rows: images.
@@ -24,7 +24,7 @@ pub struct LinearShape {
 
 /// Linear layer: `y[n,k] = bias[k] + sum_c x[n,c] weight[k,c]`.
 ///
-/// `x` [N,C], `weight` [K,C] and `bias` [K] give `y` [N,K].
+/// `x [N,C]`, `weight [K,C]` and `bias [K]` give `y [N,K]`.
 ///
 /// # Gradient
 /// `dx` by [`dgrad`], `dweight` by [`wgrad`], `dbias` by [`bias_grad`]; each only if its tensor wants
@@ -67,7 +67,7 @@ pub fn linear(tape: &mut Tape, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Re
     }))
 }
 
-/// The gradient of [`linear`]'s input: `dx` [N,C] from `dy` [N,K] and `weight` [K,C].
+/// The gradient of [`linear`]'s input: `dx [N,C]` from `dy [N,K]` and `weight [K,C]`.
 ///
 /// # Errors
 /// As [`linear`].
@@ -88,7 +88,7 @@ pub fn dgrad(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
     Ok(dx)
 }
 
-/// The gradient of [`linear`]'s weight: `dweight` [K,C] from `x` [N,C] and `dy` [N,K].
+/// The gradient of [`linear`]'s weight: `dweight [K,C]` from `x [N,C]` and `dy [N,K]`.
 ///
 /// # Errors
 /// As [`linear`].
@@ -109,7 +109,7 @@ pub fn wgrad(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     Ok(dweight)
 }
 
-/// The gradient of [`linear`]'s bias: `dbias` [K], the sum of `dy` [N,K] over N.
+/// The gradient of [`linear`]'s bias: `dbias [K]`, the sum of `dy [N,K]` over N.
 ///
 /// # Errors
 /// As [`linear`].

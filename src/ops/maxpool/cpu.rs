@@ -4,7 +4,7 @@ use super::MaxPoolShape;
 use crate::device::Real;
 use rayon::prelude::*;
 
-/// y[n,p,q,c] = max over the window of x; argmax is the winner's place in the window, row-major. The
+/// `y[n,p,q,c] = max over the window of x`; argmax is the winner's place in the window, row-major. The
 /// first of equals wins; a NaN wins over any number.
 pub fn fprop<T: Real>(s: &MaxPoolShape, x: &[T], y: &mut [T], argmax: &mut [u8]) {
     let (c, row, y_row) = (s.c, s.w * s.c, s.w / s.window * s.c);

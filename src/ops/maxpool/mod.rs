@@ -11,7 +11,7 @@ use crate::tensor::{DType, Tensor};
 
 const OP: &str = "maxpool";
 
-/// The extents of pooling `x` [n,h,w,c].
+/// The extents of pooling `x [n,h,w,c]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxPoolShape {
     /// Images.
@@ -52,7 +52,7 @@ impl MaxPoolShape {
 
 /// Max pooling: `y[n,p,q,c]` is the largest `x[n,h,w,c]` with `h / window = p`, `w / window = q`.
 ///
-/// `x` [N,H,W,C] gives `y` [N,H/window,W/window,C].
+/// `x [N,H,W,C]` gives `y [N,H/window,W/window,C]`.
 ///
 /// # Gradient
 /// `dy` goes to the largest element, the first of equals in row-major order, as in PyTorch; see
@@ -90,7 +90,7 @@ pub fn fprop(x: &Tensor, window: usize) -> Result<(Tensor, Tensor)> {
     Ok((y, argmax))
 }
 
-/// The gradient of [`maxpool`]'s input, [N,P·window,Q·window,C], from `dy` [N,P,Q,C] and the places
+/// The gradient of [`maxpool`]'s input, `[N,P·window,Q·window,C]`, from `dy [N,P,Q,C]` and the places
 /// `argmax` that [`fprop`] found.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use crate::device::Real;
 use crate::ops::softmax_nll::SoftmaxNllShape;
 
-/// count[0] = the number of rows whose largest logit, the first of equals, is the label's; a NaN is
+/// `count[0]` = the number of rows whose largest logit, the first of equals, is the label's; a NaN is
 /// larger than any number.
 pub fn correct<T: Real>(s: &SoftmaxNllShape, logits: &[T], labels: &[i32], count: &mut [i32]) {
     let rows = logits.chunks_exact(s.k).zip(labels);

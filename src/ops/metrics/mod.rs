@@ -11,8 +11,8 @@ use crate::tensor::{DType, Tensor};
 
 const OP: &str = "metrics";
 
-/// How many rows of `logits` [N,K] have their largest value, the first of equals, at the row's label
-/// (`labels` [N], I32, in 0..K): an I32 tensor [1]. A NaN is larger than any number.
+/// How many rows of `logits [N,K]` have their largest value, the first of equals, at the row's label
+/// (`labels [N]`, I32, in 0..K): an I32 tensor `[1]`. A NaN is larger than any number.
 ///
 /// # Errors
 /// [`crate::Error::Shape`] names both shapes; [`crate::Error::Operand`] when types or devices

@@ -26,7 +26,7 @@ pub struct Sgd {
 /// One step of `param`, in place:
 /// `g = grad + weight_decay p + l1 sign(p)`, `v = momentum v + g`, `p -= lr (nesterov ? g + momentum v : v)`.
 ///
-/// `grad`, `param` and `velocity` have one shape; `velocity` starts as zeros. `lr` [1] is a tensor so
+/// `grad`, `param` and `velocity` have one shape; `velocity` starts as zeros. `lr [1]` is a tensor so
 /// that a captured GPU step can be replayed with another learning rate.
 ///
 /// # Errors

@@ -3,8 +3,8 @@
 use super::SoftmaxNllShape;
 use crate::device::Real;
 
-/// log_probs[n,k] = logits[n,k] - log sum_j exp(logits[n,j])
-/// losses[n] = -sum_k target[n,k] log_probs[n,k], target = (1 - smoothing) onehot(label) + smoothing / K
+/// `log_probs[n,k] = logits[n,k] - log sum_j exp(logits[n,j])`
+/// `losses[n] = -sum_k target[n,k] log_probs[n,k], target = (1 - smoothing) onehot(label) + smoothing / K`
 ///
 /// Every label is in 0..K.
 pub fn fprop<T: Real>(
@@ -34,13 +34,13 @@ pub fn fprop<T: Real>(
     }
 }
 
-/// loss[0] = sum_n losses[n] / N
+/// `loss[0] = sum_n losses[n] / N`
 pub fn mean<T: Real>(losses: &[T], loss: &mut [T]) {
     let sum: f64 = losses.iter().map(|&l| l.to_f64()).sum();
     loss[0] = T::from_f64(sum / losses.len() as f64);
 }
 
-/// dlogits[n,k] = dloss[0] / N (exp(log_probs[n,k]) - target[n,k])
+/// `dlogits[n,k] = dloss[0] / N (exp(log_probs[n,k]) - target[n,k])`
 pub fn dgrad<T: Real>(
     s: &SoftmaxNllShape,
     log_probs: &[T],

@@ -11,7 +11,7 @@ use crate::tensor::{DType, Tensor};
 
 const OP: &str = "softmax_nll";
 
-/// The extents of `logits` [n,k].
+/// The extents of `logits [n,k]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SoftmaxNllShape {
     /// Rows: images.
@@ -21,7 +21,7 @@ pub struct SoftmaxNllShape {
 }
 
 impl SoftmaxNllShape {
-    /// Checks scores [N,K] and the labels [N] of their rows. The labels' values are checked where
+    /// Checks scores `[N,K]` and the labels `[N]` of their rows. The labels' values are checked where
     /// the host can see them: on the CPU.
     pub(in crate::ops) fn checked(
         op: &'static str,
@@ -50,18 +50,18 @@ impl SoftmaxNllShape {
 /// What the forward pass of the loss computes.
 #[derive(Clone, Debug)]
 pub struct SoftmaxNll {
-    /// The logarithms of the classes' probabilities, [N,K].
+    /// The logarithms of the classes' probabilities, `[N,K]`.
     pub log_probs: Tensor,
-    /// The loss of each row, [N].
+    /// The loss of each row, `[N]`.
     pub losses: Tensor,
-    /// Their mean, [1].
+    /// Their mean, `[1]`.
     pub loss: Tensor,
 }
 
 /// The loss of a batch: the mean over rows of `-sum_k target[n,k] log softmax(logits)[n,k]`, where
 /// the target is the label's class, with `smoothing` (0 for none) spread evenly over all classes.
 ///
-/// `logits` [N,K] and `labels` [N] (I32, in 0..K) give `loss` [1], in nats.
+/// `logits [N,K]` and `labels [N]` (I32, in 0..K) give `loss [1]`, in nats.
 ///
 /// # Gradient
 /// `dlogits` by [`dgrad`].
@@ -105,8 +105,8 @@ pub fn fprop(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Softmax
     Ok(SoftmaxNll { log_probs, losses, loss })
 }
 
-/// The gradient of [`softmax_nll`]'s logits, [N,K], from the `log_probs` [N,K] that [`fprop`] gave
-/// and the loss's gradient `dloss` [1].
+/// The gradient of [`softmax_nll`]'s logits, `[N,K]`, from the `log_probs [N,K]` that [`fprop`] gave
+/// and the loss's gradient `dloss [1]`.
 ///
 /// # Errors
 /// As [`softmax_nll`].
