@@ -64,6 +64,7 @@ impl Shape {
 fn shape(b: &mut Build<'_, '_>) -> Result<Shape, String> {
     let count = b.choose(&[("v2", 2), ("v4", 4), ("v8", 8)]).unwrap_or(1);
     let ty = b.ty()?;
+    b.all_modifiers_taken()?;
     let shape = Shape { ty, count };
     if ty == Type::Pred || ty.bits() > 64 || shape.bytes() > 32 {
         return Err(format!("no access of {count} elements of type `.{}`", ty.name()));

@@ -75,9 +75,7 @@ impl<'b, 'm> Build<'b, 'm> {
 
     /// Check that every modifier and operand was taken.
     pub(super) fn finish(&self) -> Result<(), String> {
-        if let Some(modifier) = self.modifiers.first() {
-            return Err(format!("unknown modifier `.{modifier}`"));
-        }
+        self.all_modifiers_taken()?;
         match self.ast.operands.len() - self.next_operand {
             0 => Ok(()),
             extra => Err(format!("{extra} operands too many")),
@@ -110,6 +108,14 @@ impl<'b, 'm> Build<'b, 'm> {
     }
 
     // --- modifiers ---
+
+    /// Check that every modifier was taken, before operands that depend on them.
+    pub fn all_modifiers_taken(&self) -> Result<(), String> {
+        match self.modifiers.first() {
+            Some(modifier) => Err(format!("unknown modifier `.{modifier}`")),
+            None => Ok(()),
+        }
+    }
 
     /// Take `.name` if it is there.
     pub fn take(&mut self, name: &str) -> bool {

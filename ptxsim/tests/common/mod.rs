@@ -128,3 +128,130 @@ pub fn random_words(seed: u64, count: usize) -> Vec<u32> {
 pub fn random_floats(seed: u64, count: usize) -> Vec<f32> {
     random_words(seed, count).into_iter().map(|w| w as f32 / 2147483648.0 - 1.0).collect()
 }
+
+/// Inputs for 32-bit instructions: edge values in all pairs, then words that look random.
+pub fn inputs32() -> Vec<[u32; 4]> {
+    const EDGES: [u32; 8] = [0, 1, 2, 31, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
+    let random = random_words(77, 4 * 192);
+    let mut out: Vec<[u32; 4]> = random.chunks(4).map(|c| [c[0], c[1], c[2], c[3]]).collect();
+    for (i, a) in EDGES.into_iter().enumerate() {
+        for (j, b) in EDGES.into_iter().enumerate() {
+            out.push([a, b, EDGES[(i + j) % 8], EDGES[(i * 3 + j) % 8]]);
+        }
+    }
+    out
+}
+
+/// Check an instruction on `%r1`…`%r4` that writes `%r5`.
+pub fn check32(instruction: &str, wanted: impl Fn([u32; 4]) -> u32) {
+    check32_on(instruction, &inputs32(), wanted);
+}
+
+/// As [`check32`], on given inputs.
+pub fn check32_on(instruction: &str, inputs: &[[u32; 4]], wanted: impl Fn([u32; 4]) -> u32) {
+    let body = format!(
+        "ld.global.v4.u32 {{%r1, %r2, %r3, %r4}}, [%in];
+         {instruction}
+         st.global.u32 [%out], %r5;"
+    );
+    for (input, found) in inputs.iter().zip(run(&body, inputs)) {
+        let wanted = wanted(*input);
+        assert_eq!(found[0], wanted, "{instruction} of {input:x?}: found {:#x}, not {wanted:#x}", found[0]);
+    }
+}
+
+/// Check an instruction on `%rd1` and `%rd2` that writes `%rd3`.
+pub fn check64(instruction: &str, wanted: impl Fn(u64, u64) -> u64) {
+    let body = format!(
+        "ld.global.v2.u64 {{%rd1, %rd2}}, [%in];
+         cvt.u32.u64 %r2, %rd2;
+         {instruction}
+         st.global.u64 [%out], %rd3;"
+    );
+    let join = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+    let inputs = inputs32();
+    for (input, found) in inputs.iter().zip(run(&body, &inputs)) {
+        let (a, b) = (join(input[0], input[1]), join(input[2], input[3]));
+        let (found, wanted) = (join(found[0], found[1]), wanted(a, b));
+        assert_eq!(found, wanted, "{instruction} of {a:#x}, {b:#x}: found {found:#x}, not {wanted:#x}");
+    }
+}
+
+/// Floats for f32 instructions, three a thread: special values in all pairs, then all magnitudes.
+pub fn inputs_f32() -> Vec<[u32; 4]> {
+    const SPECIAL: [u32; 12] = [
+        0,
+        0x8000_0000,
+        0x3f80_0000,
+        0xbf80_0000,
+        0x7f80_0000,
+        0xff80_0000,
+        0x7fc0_0001,
+        0x7f7f_ffff,
+        0x0080_0000,
+        0x0000_0001,
+        0x807f_ffff,
+        0x3f7f_ffff,
+    ];
+    let mut out = Vec::new();
+    for (i, a) in SPECIAL.into_iter().enumerate() {
+        for (j, b) in SPECIAL.into_iter().enumerate() {
+            out.push([a, b, SPECIAL[(i * 5 + j) % 12], 0]);
+        }
+    }
+    let near = |w: u32| (w & 0x807f_ffff) | (120 + (w >> 24 & 15)) << 23;
+    out.extend(random_words(78, 4 * 400).chunks(4).map(|c| [near(c[0]), near(c[1]), near(c[2]), 0]));
+    out.extend(random_words(79, 4 * 400).chunks(4).map(|c| [c[0], c[1], c[2], 0]));
+    out
+}
+
+/// Check an instruction on `%f1`…`%f3` that writes `%f4`. Any NaN matches the canonical one only.
+pub fn check_f32(instruction: &str, wanted: impl Fn(f32, f32, f32) -> f32) {
+    let body = format!(
+        "ld.global.v4.f32 {{%f1, %f2, %f3, %f5}}, [%in];
+         {instruction}
+         st.global.f32 [%out], %f4;"
+    );
+    let inputs = inputs_f32();
+    for part in inputs.chunks(512) {
+        for (input, found) in part.iter().zip(run(&body, part)) {
+            let [a, b, c, _] = input.map(f32::from_bits);
+            let wanted = wanted(a, b, c);
+            let bits = if wanted.is_nan() { 0x7fff_ffff } else { wanted.to_bits() };
+            assert_eq!(
+                found[0],
+                bits,
+                "{instruction} of {a:e} {b:e} {c:e}: {:e}, not {wanted:e}",
+                f32::from_bits(found[0])
+            );
+        }
+    }
+}
+
+/// As [`check_f32`] for instructions on `%d1`…`%d3` (the f32 inputs, spread over f64's range) to `%d4`.
+pub fn check_f64(instruction: &str, wanted: impl Fn(f64, f64, f64) -> f64) {
+    let body = format!(
+        "ld.global.v2.f64 {{%d1, %d2}}, [%in];
+         add.rn.f64 %d3, %d1, 0d3FF0000000000000;
+         {instruction}
+         st.global.f64 [%out], %d4;"
+    );
+    let split = |x: f64| [x.to_bits() as u32, (x.to_bits() >> 32) as u32];
+    let pairs: Vec<(f64, f64)> = inputs_f32()
+        .iter()
+        .map(|w| {
+            let [a, b, c, _] = w.map(|w| f64::from(f32::from_bits(w)));
+            (a * (1.0 + 1e-12 * c.clamp(-1.0, 1.0)), b * 1.000_000_123_456_789)
+        })
+        .collect();
+    for part in pairs.chunks(512) {
+        let inputs: Vec<[u32; 4]> =
+            part.iter().map(|(a, b)| [split(*a)[0], split(*a)[1], split(*b)[0], split(*b)[1]]).collect();
+        for ((a, b), found) in part.iter().zip(run(&body, &inputs)) {
+            let found = f64::from_bits(u64::from(found[1]) << 32 | u64::from(found[0]));
+            let wanted = wanted(*a, *b, a + 1.0);
+            let same = found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan());
+            assert!(same, "{instruction} of {a:e} {b:e}: {found:e}, not {wanted:e}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What cannot be loaded is an error that says what and where, never a panic.
+
+mod common;
+
+use ptxsim::{Module, ParseError};
+
+fn error(body: &str) -> ParseError {
+    match common::module(body) {
+        Err(error) => error,
+        Ok(_) => panic!("loads: {body}"),
+    }
+}
+
+#[test]
+fn unknown_opcodes_and_modifiers_are_named_with_their_line() {
+    let ptx = ".version 8.0\n.target sm_80\n.address_size 64
+.visible .entry test() { .reg .b32 %r<2>;
+.loc 2 31 7
+frobnicate.u32 %r1, 1;
+}
+.file 2 \"/kernels/x.cu\"";
+    let found = Module::parse(ptx).err().unwrap();
+    assert_eq!((found.ptx_line, found.source.as_deref()), (6, Some("kernels/x.cu:31")));
+    assert!(found.message.contains("`frobnicate`"), "{found}");
+    let found = error("add.weird.s32 %r1, %r1, %r2;");
+    assert!(found.message.contains("`.weird`") && found.message.contains("add.weird.s32"), "{found}");
+    assert!(error("setp.sideways.s32 %p1, %r1, %r2;").message.contains("needs a comparison"));
+}
+
+#[test]
+fn operands_are_checked_while_loading() {
+    for (body, part) in [
+        ("add.s32 %r1, %r2;", "too few operands"),
+        ("add.s32 %r1, %r2, %r3, %r4;", "1 operands too many"),
+        ("add.s32 %r1, %rd2, %r3;", "64 bits where 32"),
+        ("add.s64 %r1, %rd2, %rd3;", "64 bits is needed"),
+        ("add.s32 %r99, %r2, %r3;", "beyond the 30"),
+        ("mov.u32 %r1, nowhere;", "unknown name `nowhere`"),
+        ("bra NOWHERE;", "no label"),
+        ("@%r1 bra L; L: ret;", "no predicate"),
+        ("ld.shared.v3.u32 {%r1, %r2, %r3}, [%in];", "`.v3`"),
+        ("ld.global.v2.u32 {%r1, %r2, %r3}, [%in];", "3 destinations for 2"),
+        ("call missing, ();", "does not define"),
+        (".shared .align 3 .b8 x[4];", "alignment 3"),
+        ("mov.u32 %r1, %tid.w;", "%tid.w"),
+    ] {
+        let found = error(body);
+        assert!(found.message.contains(part), "{body}: {found}");
+    }
+}
+
+#[test]
+fn recursion_is_refused() {
+    let ptx = ".version 8.0\n.target sm_80\n.address_size 64
+        .func f() { call f, (); ret; }
+        .visible .entry test() { call f, (); ret; }";
+    assert!(Module::parse(ptx).err().unwrap().message.contains("recursive"));
+}
+
+/// Cut, splice and garble real PTX: loading it may fail and must not panic.
+#[test]
+fn garbled_modules_never_panic() {
+    let fixtures = ["libm", "gemm", "histogram", "scan"].map(|name| {
+        let path = format!("{}/tests/fixtures/{name}.sm80.ptx", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    });
+    let tokens = [
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        ";",
+        ",",
+        "@",
+        "!",
+        "%p1",
+        ".v4",
+        "0f",
+        "-",
+        "<",
+        ">",
+        ".loc",
+        ".reg",
+        "call",
+        "\"",
+        "/*",
+        "99999999999999999999",
+        ".b128",
+        ":",
+    ];
+    let random = common::random_words(99, 4 * 3000);
+    for choice in random.chunks(4) {
+        let text = &fixtures[choice[0] as usize % fixtures.len()];
+        let lines: Vec<&str> = text.lines().collect();
+        let (from, len) = (choice[1] as usize % lines.len(), choice[2] as usize % 40);
+        let mut garbled: Vec<&str> = lines[..from].to_vec();
+        match choice[3] % 3 {
+            0 => {}
+            1 => garbled.push(tokens[choice[3] as usize / 3 % tokens.len()]),
+            _ => garbled.extend(&lines[lines.len() / 2..(lines.len() / 2 + len).min(lines.len())]),
+        }
+        garbled.extend(&lines[(from + len).min(lines.len())..]);
+        let mut joined = garbled.join("\n");
+        if choice[3] % 5 == 0 {
+            let at = (choice[2] as usize % joined.len()..joined.len())
+                .find(|&i| joined.is_char_boundary(i))
+                .unwrap_or(0);
+            joined.insert_str(at, tokens[choice[1] as usize % tokens.len()]);
+        }
+        // Loading is enough: what loads is decoded.
+        let _ = Module::parse(&joined);
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let deep = |open: &str, close: &str| format!("mov.u32 %r1, {}{};", open.repeat(5000), close.repeat(5000));
+    for body in [deep("{", "}"), deep("!", ""), deep("(", ")"), "{".repeat(5000)] {
+        assert!(error(&body).message.contains("nested"), "{:.40}", body);
+    }
+}
