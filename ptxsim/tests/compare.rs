@@ -27,7 +27,7 @@ fn comparisons_combine_with_a_predicate_and_give_both_answers() {
          selp.u32 %r5, 1, 0, %p1; @%p2 or.b32 %r5, %r5, 2; @%p4 or.b32 %r5, %r5, 4;",
         |[a, b, c, d]| {
             let (holds, with) = ((a as i32) < b as i32, c > d);
-            u32::from(holds && with) | u32::from(!holds && with) << 1 | u32::from(holds != !with) << 2
+            u32::from(holds && with) | u32::from(!holds && with) << 1 | u32::from(holds == with) << 2
         },
     );
 }
