@@ -24,13 +24,13 @@ const SEED: u64 = 0x5eed_c1fa;
 
 // What makes the set easy or hard. Lengths are in pixels, colours go from 0 to 1.
 /// Distance of a figure's outermost point from its centre.
-const RADIUS: (f32, f32) = (5.5, 11.5);
+const RADIUS: (f32, f32) = (6.5, 12.0);
 /// How far a figure's centre lies from the image's, in either direction.
-const OFFSET: f32 = 5.0;
+const OFFSET: f32 = 4.5;
 /// Distance between two stripes, checks or dots, as a share of the radius.
 const PITCH: f32 = 0.75;
 /// Least contrast of a figure with its ground.
-const CONTRAST: f32 = 0.16;
+const CONTRAST: f32 = 0.2;
 /// Contrast of the faint patterns that mean nothing.
 const FAINT: (f32, f32) = (0.04, 0.12);
 /// Chance of a faint pattern on the ground, and of one on the figure.
@@ -39,7 +39,7 @@ const FAINT_CHANCE: f32 = 0.4;
 const STRAYS: u32 = 4;
 const STRAY_RADIUS: (f32, f32) = (1.6, 3.6);
 /// Deviation of the noise.
-const NOISE: (f32, f32) = (0.02, 0.10);
+const NOISE: (f32, f32) = (0.02, 0.09);
 
 /// Draws the training images and the test images.
 pub fn load() -> (Dataset, Dataset) {
