@@ -85,7 +85,8 @@ struct Accumulator {
             for (int j = 0; j < 8; j += 4) {
                 const int first = n0 + n(j);
                 if (N % 4 == 0) {
-                    if (first < N) store4(row + first, make_float4(sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]));
+                    const float* four = &sum[i][j];
+                    if (first < N) store4(row + first, make_float4(four[0], four[1], four[2], four[3]));
                 } else {
 #pragma unroll
                     for (int l = 0; l < 4; ++l) {

@@ -47,7 +47,8 @@ conv3x3_dgrad(const float* __restrict__ dy, const float* __restrict__ filter, fl
         for (int i = 0; i < TILE_K; i += ROWS_AT_ONCE) {
             const int k = filter_at.channel, tap = TAPS - 1 - filter_at.tap;
             const bool read = tap >= 0 && c < C;
-            filter_tile.at[i + threadIdx.x / TILE_N][threadIdx.x % TILE_N] = read ? filter[(k * TAPS + tap) * C + c] : 0.0f;
+            const float value = read ? filter[(k * TAPS + tap) * C + c] : 0.0f;
+            filter_tile.at[i + threadIdx.x / TILE_N][threadIdx.x % TILE_N] = value;
             filter_at.advance(ROWS_AT_ONCE, K);
         }
         __syncthreads();  // the tiles are written
