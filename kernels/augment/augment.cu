@@ -7,7 +7,7 @@
 // Requires  0 <= index[n] < T, 0 <= crop <= 8, by whoever chooses; T*3072, N*3072 < 2^31
 //                                                                         (checked in src/ops/augment/)
 // Launch    grid x: blocks of BLOCK_THREADS threads, one element of x a thread
-// Numerics  f32; hole_y = -1: no hole
+// Numerics  f32; a centre of -1: no hole
 // Cost      reads the picked images once, a byte a pixel; writes x once
 // Source    torchvision's RandomCrop(32, padding=4), RandomHorizontalFlip; cutout of DeVries, Taylor 2017
 constexpr int BLOCK_THREADS = 256;    // host
@@ -19,7 +19,7 @@ constexpr int PADDING = 4;
 constexpr int HOLE = 8;
 
 __device__ __forceinline__ bool in_hole(int at, int centre) {
-    return at >= centre - HOLE / 2 && at < centre + HOLE / 2;
+    return centre >= 0 && at >= centre - HOLE / 2 && at < centre + HOLE / 2;
 }
 
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
@@ -34,7 +34,7 @@ augment_apply(const unsigned char* __restrict__ images, const int* __restrict__ 
 
     const int from_h = h + crop_y - PADDING, from_w = (flip ? SIZE - 1 - w : w) + crop_x - PADDING;
     const bool inside = from_h >= 0 && from_h < SIZE && from_w >= 0 && from_w < SIZE;
-    const bool hole = hole_y >= 0 && in_hole(h, hole_y) && in_hole(w, hole_x);
+    const bool hole = in_hole(h, hole_y) && in_hole(w, hole_x);
     const float pixel = inside && !hole ? images[((index[n] * SIZE + from_h) * SIZE + from_w) * COLORS + c] : 0.0f;
 
     const float mean = c == 0 ? mean0 : c == 1 ? mean1 : mean2;
