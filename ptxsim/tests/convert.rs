@@ -113,7 +113,7 @@ fn to_f16(x: f32) -> u16 {
     if magnitude.is_infinite() || exponent > 15 {
         return sign | 0x7c00;
     }
-    if magnitude == 0.0 { sign } else { sign | (((exponent + 14) as u16) << 10) + steps as u16 }
+    if magnitude == 0.0 { sign } else { sign | ((((exponent + 14) as u16) << 10) + steps as u16) }
 }
 
 #[test]

@@ -235,12 +235,15 @@ fn fma_rows(build: &mut Build<'_, '_>) -> Lowered {
     }))
 }
 
+// A plain loop: only what is inlined here is compiled for the caller's CPU features.
 #[inline(always)]
 fn fma_each(a: &Row, b: &Row, c: &Row) -> Row {
-    std::array::from_fn(|i| {
-        let out = f32::from_bits(a[i]).mul_add(f32::from_bits(b[i]), f32::from_bits(c[i]));
-        if out.is_nan() { 0x7fff_ffff } else { out.to_bits() }
-    })
+    let mut out = [0; LANES];
+    for i in 0..LANES {
+        let sum = f32::from_bits(a[i]).mul_add(f32::from_bits(b[i]), f32::from_bits(c[i]));
+        out[i] = if sum.is_nan() { 0x7fff_ffff } else { sum.to_bits() };
+    }
+    out
 }
 
 fn best_fma() -> fn(&Row, &Row, &Row) -> Row {
