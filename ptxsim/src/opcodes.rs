@@ -3,7 +3,8 @@
 
 use crate::counters::Class;
 use crate::exec::{
-    approx, atomic, barrier, bits, compare, control, convert, float, integer, memory, shuffle, transfer,
+    approx, atomic, barrier, bits, carry, compare, control, convert, dot, float, integer, memory, shuffle,
+    transfer,
 };
 use crate::lower::{Build, Lowered};
 
@@ -24,7 +25,7 @@ const OPCODES: &[Opcode] = &[
     op("abs", Class::Integer, integer::abs),
     op("activemask", Class::WarpSync, shuffle::activemask),
     op("add", Class::Integer, integer::add),
-    op("addc", Class::Integer, integer::addc),
+    op("addc", Class::Integer, carry::addc),
     op("and", Class::Logic, bits::and),
     op("atom", Class::Atomic, atomic::atom),
     op("bar", Class::Barrier, barrier::bar),
@@ -45,8 +46,8 @@ const OPCODES: &[Opcode] = &[
     op("cvta", Class::Move, transfer::cvta),
     op("discard", Class::Other, memory::hint),
     op("div", Class::Integer, integer::div),
-    op("dp2a", Class::Integer, integer::dp2a),
-    op("dp4a", Class::Integer, integer::dp4a),
+    op("dp2a", Class::Integer, dot::dp2a),
+    op("dp4a", Class::Integer, dot::dp4a),
     op("ex2", Class::Transcendental, approx::ex2),
     op("exit", Class::Control, control::exit),
     op("fence", Class::Barrier, barrier::fence),
@@ -59,7 +60,7 @@ const OPCODES: &[Opcode] = &[
     op("lop3", Class::Logic, bits::lop3),
     op("mad", Class::Integer, integer::mad),
     op("mad24", Class::Integer, integer::mad24),
-    op("madc", Class::Integer, integer::madc),
+    op("madc", Class::Integer, carry::madc),
     op("mapa", Class::Move, transfer::mapa),
     op("match", Class::WarpSync, shuffle::match_),
     op("max", Class::Integer, integer::max),
@@ -96,7 +97,7 @@ const OPCODES: &[Opcode] = &[
     op("sqrt", Class::F32, approx::sqrt),
     op("st", Class::StoreGlobal, memory::st),
     op("sub", Class::Integer, integer::sub),
-    op("subc", Class::Integer, integer::subc),
+    op("subc", Class::Integer, carry::subc),
     op("szext", Class::Logic, bits::szext),
     op("tanh", Class::Transcendental, approx::tanh),
     op("testp", Class::Compare, compare::testp),

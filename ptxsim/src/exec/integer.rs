@@ -1,12 +1,13 @@
 //! Arithmetic: integers here; a float type hands over to [`float`](super::float).
 
+use super::carry::{carry, mad_carry};
 use super::float;
 use super::map::{map1, map2, map3};
 use crate::fault::FaultKind;
 use crate::lower::{Build, Lowered};
 use crate::machine::kernel::Flow;
 use crate::machine::lanes;
-use crate::machine::registers::{Dst, PredSrc, Scalar, Src};
+use crate::machine::registers::{Dst, Scalar, Src};
 use crate::types::Type;
 
 /// `map2` with a method of the integer type that `ty` names.
@@ -67,75 +68,22 @@ pub(crate) fn sub(b: &mut Build<'_, '_>) -> Lowered {
     integers2!(b, ty, wrapping_sub)
 }
 
-pub(crate) fn addc(b: &mut Build<'_, '_>) -> Lowered {
-    let writes = b.take("cc");
-    let ty = b.ty()?;
-    carry(b, ty, false, true, writes)
-}
-
-pub(crate) fn subc(b: &mut Build<'_, '_>) -> Lowered {
-    let writes = b.take("cc");
-    let ty = b.ty()?;
-    carry(b, ty, true, true, writes)
-}
-
-/// Addition or subtraction through the carry flag.
-fn carry(b: &mut Build<'_, '_>, ty: Type, subtract: bool, reads: bool, writes: bool) -> Lowered {
-    match ty.bits() {
-        32 => carry_of::<u32>(b, subtract, reads, writes, |a, b, c| {
-            let sum = u64::from(a) + u64::from(b) + u64::from(c);
-            (sum as u32, sum >> 32 != 0)
-        }),
-        64 => carry_of::<u64>(b, subtract, reads, writes, |a, b, c| {
-            let sum = u128::from(a) + u128::from(b) + u128::from(c);
-            (sum as u64, sum >> 64 != 0)
-        }),
-        _ => b.bad_type(ty),
-    }
-}
-
-fn carry_of<T: Scalar + std::ops::Not<Output = T>>(
-    build: &mut Build<'_, '_>,
-    subtract: bool,
-    reads: bool,
-    writes: bool,
-    sum: impl Fn(T, T, bool) -> (T, bool) + Send + Sync + 'static,
-) -> Lowered {
-    let (d, a, b): (Dst<T>, Src<T>, Src<T>) = (build.dst()?, build.src()?, build.src()?);
-    let flag = build.carry_flag();
-    Ok(Build::plain(move |ctx| {
-        let (a, b) = (ctx.get(a), ctx.get(b));
-        // a - b - borrow is a + !b + !borrow; the flag holds the carry, borrow inverted.
-        let old = ctx.get_pred(PredSrc { index: flag.index, negated: false });
-        let value = |i: usize| {
-            let b = T::load(b[i]);
-            let into = if reads { old >> i & 1 != 0 } else { subtract };
-            sum(T::load(a[i]), if subtract { !b } else { b }, into)
-        };
-        let flags = lanes(ctx.active).fold(0, |m, i| m | u32::from(value(i).1) << i);
-        ctx.put(d, |i| value(i).0);
-        if writes {
-            ctx.put_pred(flag, flags);
-        }
-    }))
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Low,
     High,
     Wide,
 }
 
-fn part(b: &mut Build<'_, '_>) -> Result<Part, String> {
+pub(super) fn part(b: &mut Build<'_, '_>) -> Result<Part, String> {
     b.must_choose("part of the product", &[("lo", Part::Low), ("hi", Part::High), ("wide", Part::Wide)])
 }
 
-fn high<T: Into<i128>>(a: T, b: T, bits: u32) -> i128 {
+pub(super) fn high<T: Into<i128>>(a: T, b: T, bits: u32) -> i128 {
     (a.into() * b.into()) >> bits
 }
 
-fn high_u64(a: u64, b: u64) -> u64 {
+pub(super) fn high_u64(a: u64, b: u64) -> u64 {
     ((u128::from(a) * u128::from(b)) >> 64) as u64
 }
 
@@ -207,65 +155,6 @@ pub(crate) fn mad(b: &mut Build<'_, '_>) -> Lowered {
         }
         _ => b.bad_type(ty),
     }
-}
-
-pub(crate) fn madc(b: &mut Build<'_, '_>) -> Lowered {
-    let ty = b.ty()?;
-    let part = part(b)?;
-    let writes = b.take("cc");
-    mad_carry(b, ty, part, true, writes)
-}
-
-/// `mad` through the carry flag.
-fn mad_carry(b: &mut Build<'_, '_>, ty: Type, part: Part, reads: bool, writes: bool) -> Lowered {
-    match (ty, part) {
-        (Type::U32 | Type::S32, Part::Low) => mad_carry_of(b, reads, writes, u32::wrapping_mul, add32),
-        (Type::U32, Part::High) => {
-            mad_carry_of(b, reads, writes, |a, b| ((u64::from(a) * u64::from(b)) >> 32) as u32, add32)
-        }
-        (Type::S32, Part::High) => {
-            mad_carry_of(b, reads, writes, |a: u32, b: u32| high(a as i32, b as i32, 32) as u32, add32)
-        }
-        (Type::U64 | Type::S64, Part::Low) => mad_carry_of(b, reads, writes, u64::wrapping_mul, add64),
-        (Type::U64, Part::High) => mad_carry_of(b, reads, writes, high_u64, add64),
-        (Type::S64, Part::High) => {
-            mad_carry_of(b, reads, writes, |a: u64, b: u64| high(a as i64, b as i64, 64) as u64, add64)
-        }
-        _ => b.bad_type(ty),
-    }
-}
-
-fn add32(a: u32, b: u32, carry: bool) -> (u32, bool) {
-    let sum = u64::from(a) + u64::from(b) + u64::from(carry);
-    (sum as u32, sum >> 32 != 0)
-}
-
-fn add64(a: u64, b: u64, carry: bool) -> (u64, bool) {
-    let sum = u128::from(a) + u128::from(b) + u128::from(carry);
-    (sum as u64, sum >> 64 != 0)
-}
-
-fn mad_carry_of<T: Scalar>(
-    build: &mut Build<'_, '_>,
-    reads: bool,
-    writes: bool,
-    product: impl Fn(T, T) -> T + Send + Sync + 'static,
-    sum: impl Fn(T, T, bool) -> (T, bool) + Send + Sync + 'static,
-) -> Lowered {
-    let (d, a, b, c): (Dst<T>, Src<T>, Src<T>, Src<T>) =
-        (build.dst()?, build.src()?, build.src()?, build.src()?);
-    let flag = build.carry_flag();
-    Ok(Build::plain(move |ctx| {
-        let (a, b, c) = (ctx.get(a), ctx.get(b), ctx.get(c));
-        let old = ctx.get_pred(PredSrc { index: flag.index, negated: false });
-        let value =
-            |i: usize| sum(product(T::load(a[i]), T::load(b[i])), T::load(c[i]), reads && old >> i & 1 != 0);
-        let flags = lanes(ctx.active).fold(0, |m, i| m | u32::from(value(i).1) << i);
-        ctx.put(d, |i| value(i).0);
-        if writes {
-            ctx.put_pred(flag, flags);
-        }
-    }))
 }
 
 fn sign24(v: u32) -> i64 {
@@ -411,38 +300,4 @@ pub(crate) fn sad(b: &mut Build<'_, '_>) -> Lowered {
         Type::S64 => map3(b, |x: i64, y: i64, c: u64| c.wrapping_add(x.abs_diff(y))),
         other => b.bad_type(other),
     }
-}
-
-fn bytes(v: u32, signed: bool) -> [i32; 4] {
-    v.to_le_bytes().map(|byte| if signed { i32::from(byte as i8) } else { i32::from(byte) })
-}
-
-fn signedness(b: &mut Build<'_, '_>) -> Result<bool, String> {
-    match b.ty()? {
-        Type::U32 => Ok(false),
-        Type::S32 => Ok(true),
-        other => b.bad_type(other),
-    }
-}
-
-pub(crate) fn dp4a(b: &mut Build<'_, '_>) -> Lowered {
-    let (sx, sy) = (signedness(b)?, signedness(b)?);
-    map3(b, move |x: u32, y: u32, c: u32| {
-        let dot: i32 = bytes(x, sx).iter().zip(bytes(y, sy)).map(|(x, y)| x * y).sum();
-        c.wrapping_add(dot as u32)
-    })
-}
-
-pub(crate) fn dp2a(b: &mut Build<'_, '_>) -> Lowered {
-    let first = b.must_choose("half", &[("lo", 0), ("hi", 2)])?;
-    let (sx, sy) = (signedness(b)?, signedness(b)?);
-    map3(b, move |x: u32, y: u32, c: u32| {
-        let halves =
-            [x as u16, (x >> 16) as u16].map(|h| if sx { i32::from(h as i16) } else { i32::from(h) });
-        let dot = halves
-            .iter()
-            .zip(&bytes(y, sy)[first..])
-            .fold(0i32, |s, (x, y)| s.wrapping_add(x.wrapping_mul(*y)));
-        c.wrapping_add(dot as u32)
-    })
 }

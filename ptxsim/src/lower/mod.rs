@@ -1,7 +1,9 @@
 //! Syntax tree to decoded kernels: names become slots, modifiers become code.
 
 mod builder;
+mod calls;
 mod flow;
+mod names;
 mod operands;
 mod symbols;
 

@@ -1,6 +1,8 @@
 //! PTX text to syntax tree.
 
 pub(crate) mod ast;
+mod declarations;
+mod instructions;
 mod lexer;
 mod parser;
 
