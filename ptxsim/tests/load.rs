@@ -121,3 +121,11 @@ fn deep_nesting_is_refused() {
         assert!(error(&body).message.contains("nested"), "{:.40}", body);
     }
 }
+
+#[test]
+fn modules_and_devices_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Module>();
+    shared::<ptxsim::Device>();
+    shared::<ptxsim::Error>();
+}
