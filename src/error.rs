@@ -95,6 +95,9 @@ pub enum Error {
         /// What the user can do.
         help: String,
     },
+    /// The data set is readable, but not as it was published.
+    #[error("{0}")]
+    Data(String),
     /// A setting, or two settings together, make no sense.
     #[error("{0}")]
     Config(String),

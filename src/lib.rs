@@ -1,14 +1,20 @@
 //! cugrad: a small autograd engine over hand-written CUDA kernels, and the ResNet it trains.
 //!
-//! The modules in the order data flows: [`data`] → [`device`] → [`tensor`] → [`ops`] on the [`tape`].
+//! The modules in the order data flows: [`data`] → [`tensor`] on a [`device`] → [`ops`] on the
+//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`cli`].
 
+pub mod cli;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod files;
+pub mod nn;
 pub mod ops;
+pub mod optim;
 pub mod random;
 pub mod tape;
 pub mod tensor;
+pub mod train;
 
 pub use device::Device;
 pub use error::{Error, Result};

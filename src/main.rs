@@ -1,3 +1,5 @@
-//! The `cugrad` command line.
+//! The `cugrad` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cugrad::cli::main()
+}

@@ -77,7 +77,7 @@ impl Tape {
                 found: format!("{:?}", loss.shape()),
             });
         }
-        let one = loss.full_like(1.0)?;
+        let one = Tensor::full(&loss.device(), loss.dtype(), loss.shape(), 1.0)?;
         self.backward_from(loss, one)
     }
 

@@ -113,14 +113,14 @@ impl Tensor {
         Tensor::empty(&self.device(), self.dtype, shape)
     }
 
-    /// A tensor of this one's device, type and shape with every element `value`.
-    pub fn full_like(&self, value: f64) -> Result<Tensor> {
-        let (device, len) = (self.device(), self.len());
-        match self.dtype {
-            DType::F32 => Tensor::from_vec(&device, vec![value as f32; len], &self.shape),
-            DType::F64 => Tensor::from_vec(&device, vec![value; len], &self.shape),
-            DType::I32 => Tensor::from_vec(&device, vec![value as i32; len], &self.shape),
-            DType::U8 => Tensor::from_vec(&device, vec![value as u8; len], &self.shape),
+    /// A tensor with every element `value`.
+    pub fn full(device: &Device, dtype: DType, shape: &[usize], value: f64) -> Result<Tensor> {
+        let len = shape.iter().product();
+        match dtype {
+            DType::F32 => Tensor::from_vec(device, vec![value as f32; len], shape),
+            DType::F64 => Tensor::from_vec(device, vec![value; len], shape),
+            DType::I32 => Tensor::from_vec(device, vec![value as i32; len], shape),
+            DType::U8 => Tensor::from_vec(device, vec![value as u8; len], shape),
         }
     }
 

@@ -21,7 +21,7 @@ fn classes_take_turns() {
     for split in [train, test] {
         assert_eq!(split.images.len(), split.len() * IMAGE_BYTES);
         assert_eq!(split.counts(), [split.len() / CLASSES; CLASSES]);
-        assert!(split.labels.iter().enumerate().all(|(index, &label)| index % 10 == label.into()));
+        assert!(split.labels.iter().enumerate().all(|(index, &label)| index % 10 == usize::from(label)));
         assert_eq!(split.classes.len(), CLASSES);
     }
 }

@@ -5,10 +5,12 @@
 pub mod cifar10;
 pub mod download;
 pub mod embedded;
+mod images;
 pub mod report;
 pub mod source;
 pub mod transforms;
 
+pub use images::{Batch, Images};
 pub use source::{Places, Source, Splits, Wanted};
 
 /// Classes of every data set here: a label is a byte below this.

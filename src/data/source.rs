@@ -4,12 +4,16 @@ use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
 use super::download::{Download, Progress};
 use super::{Dataset, cifar10, embedded};
 use crate::error::{Error, Result};
 
 /// Which data set is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Wanted {
     /// CIFAR-10 where it is found or can be downloaded, else the embedded set.
     #[default]

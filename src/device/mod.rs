@@ -16,8 +16,8 @@ pub use cpu::{CpuBuffer, Element, Real};
 pub use gpu::{Gpu, GpuBuffer};
 
 use crate::error::{Error, Result};
-use std::fmt;
-use std::str::FromStr;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A place for tensors.
@@ -38,12 +38,12 @@ impl Device {
     /// [`Error::Driver`] when a GPU is there and fails.
     pub fn open(choice: DeviceChoice) -> Result<(Device, String)> {
         match choice {
-            DeviceChoice::Cpu => Ok((Device::Cpu, "cpu".into())),
+            DeviceChoice::Cpu => Ok((Device::Cpu, "device: cpu".into())),
             DeviceChoice::Cuda => Device::cuda(0),
             DeviceChoice::Sim => Err(no_simulator()),
             DeviceChoice::Auto => match Device::cuda(0) {
                 Err(Error::NoDevice { why, .. }) => {
-                    Ok((Device::Cpu, format!("cpu, for want of a GPU: {why}")))
+                    Ok((Device::Cpu, format!("device: cpu, for want of a GPU ({why})")))
                 }
                 found => found,
             },
@@ -56,7 +56,7 @@ impl Device {
     /// As [`Device::open`].
     pub fn cuda(ordinal: usize) -> Result<(Device, String)> {
         let gpu = Gpu::new(Box::new(cuda::CudaDriver::open(ordinal)?));
-        let line = format!("cuda, {}", gpu.driver().info());
+        let line = format!("device: cuda, {}", gpu.driver().info());
         Ok((Device::Gpu(gpu), line))
     }
 
@@ -71,7 +71,8 @@ impl Device {
 }
 
 /// What the user can say of the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeviceChoice {
     /// A GPU if there is one, else the CPU.
     #[default]
@@ -82,33 +83,6 @@ pub enum DeviceChoice {
     Cpu,
     /// The simulated GPU.
     Sim,
-}
-
-impl DeviceChoice {
-    /// All choices, in the order help lists them.
-    pub const ALL: [DeviceChoice; 4] =
-        [DeviceChoice::Auto, DeviceChoice::Cuda, DeviceChoice::Cpu, DeviceChoice::Sim];
-}
-
-impl fmt::Display for DeviceChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            DeviceChoice::Auto => "auto",
-            DeviceChoice::Cuda => "cuda",
-            DeviceChoice::Cpu => "cpu",
-            DeviceChoice::Sim => "sim",
-        })
-    }
-}
-
-impl FromStr for DeviceChoice {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<DeviceChoice> {
-        let choice = DeviceChoice::ALL.into_iter().find(|choice| choice.to_string() == name);
-        choice
-            .ok_or_else(|| Error::Config(format!("unknown device {name:?}: expected auto, cuda, cpu or sim")))
-    }
 }
 
 fn no_simulator() -> Error {

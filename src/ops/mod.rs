@@ -18,6 +18,7 @@ pub mod metrics;
 mod parallel;
 pub mod registry;
 pub mod relu;
+pub mod reshape;
 pub mod residual_add;
 pub mod sgd;
 pub mod softmax_nll;

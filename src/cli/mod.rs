@@ -1,0 +1,91 @@
+//! The command line: one file a subcommand. Results go to stdout, messages to stderr.
+
+mod data;
+mod eval;
+mod op;
+mod progress;
+mod source;
+mod step;
+mod summary;
+mod train;
+mod train_args;
+
+use crate::device::{Device, DeviceChoice};
+use crate::error::Result;
+use clap::{Args, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Train, test and study a CIFAR-10 ResNet on hand-written CUDA kernels.
+#[derive(Parser)]
+#[command(name = "cugrad", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train the network and leave a run's folder under runs/
+    Train(Box<train::Train>),
+    /// Test weights: loss, accuracy, accuracy of each class, confusion matrix
+    Eval(eval::Eval),
+    /// Show the network layer by layer: output shapes, parameters, MACs
+    Summary(summary::Summary),
+    /// Run plain SGD steps on tensors from a file, to compare with another framework
+    Step(step::Step),
+    /// Run one operation, or one gradient, on tensors from a file
+    Op(op::Op),
+    /// Say which data set is found where, download it, verify it
+    Data(data::Data),
+}
+
+/// Where to run.
+#[derive(Args, Clone, Copy)]
+struct DeviceArgs {
+    /// The device: a GPU if there is one, else the CPU; or one by name
+    #[arg(long, value_enum, default_value = "auto", env = "CUGRAD_DEVICE")]
+    device: DeviceChoice,
+}
+
+impl DeviceArgs {
+    fn open(self) -> Result<Device> {
+        let (device, said) = Device::open(self.device)?;
+        if self.device == DeviceChoice::Auto {
+            eprintln!("{said}");
+        }
+        Ok(device)
+    }
+}
+
+/// Runs the command line, and returns the status to exit with: 0, 1 for a failure, 2 for wrong
+/// usage, 130 when interrupted.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Train(command) => command.run(),
+        Command::Eval(command) => command.run(),
+        Command::Summary(command) => command.run(),
+        Command::Step(command) => command.run(),
+        Command::Op(command) => command.run(),
+        Command::Data(command) => command.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.exit_status())
+        }
+    }
+}
+
+/// A number with its thousands apart: 6,574,090.
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,150 @@
+//! The settings of `train`: flags over environment over config file over the preset's defaults.
+
+use crate::data::Wanted;
+use crate::device::DeviceChoice;
+use crate::error::{Error, Result};
+use crate::train::{NormalizationChoice, Precision, Preset, TrainConfig};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Every setting, as far as it is given. The flags and the keys of a config file are the same.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TrainArgs {
+    /// A set of defaults: full is the assignment exactly, quick takes minutes on a CPU, auto is full
+    /// on a GPU and quick on a CPU [default: auto]
+    #[arg(long, value_enum, env = "CUGRAD_PRESET")]
+    preset: Option<Preset>,
+    /// What the run's folder is called after the time [default: the preset]
+    #[arg(long)]
+    name: Option<String>,
+    /// The device: a GPU if there is one, else the CPU; or one by name [default: auto]
+    #[arg(long, value_enum, env = "CUGRAD_DEVICE")]
+    device: Option<DeviceChoice>,
+    /// The type that activations are computed in [default: f32]
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
+    /// The seed of everything random [default: 0]
+    #[arg(long, env = "CUGRAD_SEED")]
+    seed: Option<u64>,
+
+    /// The data set: CIFAR-10 if it can be had, else the embedded one [default: auto]
+    #[arg(long, value_enum, help_heading = "Data")]
+    data: Option<Wanted>,
+    /// The folder with cifar-10-batches-bin/ [default: $CUGRAD_DATA, data/, the user's cache]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    data_dir: Option<PathBuf>,
+    /// Train on the first images only [default: all; quick 5000]
+    #[arg(long, value_name = "IMAGES", help_heading = "Data")]
+    limit: Option<usize>,
+    /// Test on the first images only [default: all; quick 1000]
+    #[arg(long, value_name = "IMAGES", help_heading = "Data")]
+    test_limit: Option<usize>,
+    /// Leave out random crop, flip and cutout
+    #[arg(long, help_heading = "Data")]
+    #[serde(skip)]
+    no_augment: bool,
+    /// Random crop, flip and cutout; the key of a config file.
+    #[arg(skip)]
+    augment: Option<bool>,
+    /// Normalise pixels by CIFAR-10's means and deviations, or by 0.5 [default: cifar10]
+    #[arg(long, value_enum, help_heading = "Data")]
+    normalization: Option<NormalizationChoice>,
+
+    /// Channels after the first convolution; the others are multiples of it [default: 64; quick 16]
+    #[arg(long, help_heading = "Network and optimizer")]
+    width: Option<usize>,
+    /// Passes over the training images [default: 24; quick 10]
+    #[arg(long, help_heading = "Network and optimizer")]
+    epochs: Option<usize>,
+    /// Images a step [default: 512; quick 64]
+    #[arg(long, help_heading = "Network and optimizer")]
+    batch: Option<usize>,
+    /// The learning rate of the first step
+    #[arg(long, value_name = "LR", help_heading = "Network and optimizer")]
+    lr_min: Option<f64>,
+    /// The learning rate at the peak
+    #[arg(long, value_name = "LR", help_heading = "Network and optimizer")]
+    lr_max: Option<f64>,
+    /// The learning rate that the run falls to [default: --lr-min]
+    #[arg(long, value_name = "LR", help_heading = "Network and optimizer")]
+    lr_end: Option<f64>,
+    /// Epochs until the peak; a fraction counts [default: 5; quick 2]
+    #[arg(long, value_name = "EPOCHS", help_heading = "Network and optimizer")]
+    peak_epoch: Option<f64>,
+    /// SGD's momentum [default: 0.9]
+    #[arg(long, help_heading = "Network and optimizer")]
+    momentum: Option<f64>,
+    /// Nesterov's form of the momentum [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true,
+          help_heading = "Network and optimizer")]
+    nesterov: Option<bool>,
+    /// L2 decay of every parameter [default: 0.0005]
+    #[arg(long, help_heading = "Network and optimizer")]
+    weight_decay: Option<f64>,
+    /// L1 decay of every parameter [default: 0]
+    #[arg(long, help_heading = "Network and optimizer")]
+    l1: Option<f64>,
+    /// The share of the target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Network and optimizer")]
+    label_smoothing: Option<f64>,
+
+    /// Steps between checkpoints within an epoch; 0 for none [default: 100]
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_every: Option<usize>,
+}
+
+impl TrainArgs {
+    /// The settings, resolved: these over those of `file` over the defaults of the preset, which is
+    /// `auto_preset` where none is named.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Format`] for the file, [`Error::Config`] for settings that make no
+    /// sense.
+    pub fn resolve(
+        self,
+        file: Option<&Path>,
+        auto_preset: impl FnOnce() -> Result<Preset>,
+    ) -> Result<TrainConfig> {
+        let flags = TrainArgs { augment: self.no_augment.then_some(false), ..self };
+        let mut given = match file {
+            Some(path) => table(&read(path)?),
+            None => toml::Table::new(),
+        };
+        given.extend(table(&flags));
+        let preset = match given.remove("preset").map(toml::Value::try_into).transpose() {
+            Ok(None | Some(Preset::Auto)) => auto_preset()?,
+            Ok(Some(preset)) => preset,
+            Err(e) => return Err(Error::Config(e.to_string())),
+        };
+        let mut settings = table(&TrainConfig::defaults(preset));
+        // The cycle ends where it began, unless told otherwise.
+        if let (Some(lr_min), false) = (given.get("lr-min"), given.contains_key("lr-end")) {
+            settings.insert("lr-end".into(), lr_min.clone());
+        }
+        settings.extend(given);
+        let config: TrainConfig =
+            settings.try_into().map_err(|e: toml::de::Error| Error::Config(e.to_string()))?;
+        config.checked()
+    }
+
+    /// The device that is asked for, in the flags or in `file`.
+    ///
+    /// # Errors
+    /// As [`TrainArgs::resolve`].
+    pub fn device(&self, file: Option<&Path>) -> Result<DeviceChoice> {
+        let in_file = file.map(read).transpose()?.and_then(|settings| settings.device);
+        Ok(self.device.or(in_file).unwrap_or(DeviceChoice::Auto))
+    }
+}
+
+fn read(path: &Path) -> Result<TrainArgs> {
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    toml::from_str(&text).map_err(|e| Error::format(path, e.to_string()))
+}
+
+/// The settings that are given, by key.
+fn table(settings: &impl Serialize) -> toml::Table {
+    toml::Table::try_from(settings).expect("settings are plain values")
+}

@@ -1,0 +1,123 @@
+//! Tensors in safetensors files.
+
+use super::write_atomically;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Tensor};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// A tensor as a file holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileTensor {
+    /// The element type.
+    pub dtype: Dtype,
+    /// The extents, outermost first.
+    pub shape: Vec<usize>,
+    /// The elements, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+impl FileTensor {
+    /// A tensor of the file from `values`.
+    pub fn new<T: bytemuck::Pod>(dtype: Dtype, shape: &[usize], values: &[T]) -> FileTensor {
+        FileTensor { dtype, shape: shape.to_vec(), bytes: bytemuck::cast_slice(values).to_vec() }
+    }
+
+    /// The elements as f64, exactly.
+    ///
+    /// # Errors
+    /// What the type is, when it is none that widens to f64.
+    pub fn to_f64_vec(&self) -> std::result::Result<Vec<f64>, String> {
+        fn cast<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(bytes: &[u8]) -> Vec<T> {
+            bytemuck::pod_collect_to_vec(bytes)
+        }
+        Ok(match self.dtype {
+            Dtype::F64 => cast::<f64>(&self.bytes),
+            Dtype::F32 => cast::<f32>(&self.bytes).into_iter().map(f64::from).collect(),
+            Dtype::F16 => cast::<half::f16>(&self.bytes).into_iter().map(f64::from).collect(),
+            Dtype::BF16 => cast::<half::bf16>(&self.bytes).into_iter().map(f64::from).collect(),
+            Dtype::I64 => cast::<i64>(&self.bytes).into_iter().map(|x| x as f64).collect(),
+            Dtype::I32 => cast::<i32>(&self.bytes).into_iter().map(f64::from).collect(),
+            Dtype::U8 => self.bytes.iter().copied().map(f64::from).collect(),
+            other => return Err(format!("elements of type {other:?}, which is not supported")),
+        })
+    }
+
+    /// The tensor on `device`, rounded to `dtype`.
+    ///
+    /// # Errors
+    /// As [`FileTensor::to_f64_vec`], or what the device reports.
+    pub fn to_tensor(&self, device: &Device, dtype: DType) -> std::result::Result<Tensor, String> {
+        let values = self.to_f64_vec()?;
+        match dtype {
+            DType::F64 => Tensor::from_vec(device, values, &self.shape),
+            DType::F32 => {
+                Tensor::from_vec(device, values.into_iter().map(|x| x as f32).collect(), &self.shape)
+            }
+            DType::I32 => {
+                Tensor::from_vec(device, values.into_iter().map(|x| x as i32).collect(), &self.shape)
+            }
+            DType::U8 => Tensor::from_vec(device, values.into_iter().map(|x| x as u8).collect(), &self.shape),
+        }
+        .map_err(|e| e.to_string())
+    }
+}
+
+impl TryFrom<&Tensor> for FileTensor {
+    type Error = Error;
+
+    fn try_from(t: &Tensor) -> Result<FileTensor> {
+        Ok(match t.dtype() {
+            DType::F32 => FileTensor::new(Dtype::F32, t.shape(), &t.to_vec::<f32>()?),
+            DType::F64 => FileTensor::new(Dtype::F64, t.shape(), &t.to_vec::<f64>()?),
+            DType::I32 => FileTensor::new(Dtype::I32, t.shape(), &t.to_vec::<i32>()?),
+            DType::U8 => FileTensor::new(Dtype::U8, t.shape(), &t.to_vec::<u8>()?),
+        })
+    }
+}
+
+/// Named tensors of a file, in the order of their names.
+pub type FileTensors = BTreeMap<String, FileTensor>;
+
+/// A file's own words about its tensors, by key.
+pub type Metadata = HashMap<String, String>;
+
+/// Reads all tensors of a safetensors file, and its metadata.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Format`] when it is no whole safetensors file.
+pub fn read_tensors(path: &Path) -> Result<(FileTensors, Metadata)> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let broken = |e| Error::format(path, format!("not a whole safetensors file ({e})"));
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let tensors = SafeTensors::deserialize(&bytes)
+        .map_err(broken)?
+        .iter()
+        .map(|(name, view)| {
+            let tensor =
+                FileTensor { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
+            (name.to_string(), tensor)
+        })
+        .collect();
+    Ok((tensors, metadata))
+}
+
+/// Writes a safetensors file whole or not at all, with `format: pt` among its metadata.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub fn write_tensors(path: &Path, tensors: &FileTensors, mut metadata: Metadata) -> Result<()> {
+    metadata.insert("format".into(), "pt".into());
+    let views = tensors
+        .iter()
+        .map(|(name, t)| Ok((name, TensorView::new(t.dtype, t.shape.clone(), &t.bytes)?)))
+        .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
+    let bytes = views
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(|e| Error::format(path, format!("cannot be made into a safetensors file: {e}")))?;
+    write_atomically(path, &bytes)
+}

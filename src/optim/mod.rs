@@ -1,0 +1,6 @@
+//! What changes the weights, and how fast.
+
+pub mod schedule;
+mod sgd;
+
+pub use sgd::{Optimizer, parameters};

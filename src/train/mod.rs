@@ -1,0 +1,15 @@
+//! Training: what a run is told, what it does, and the folder it leaves.
+
+mod checkpoint;
+mod config;
+mod evaluate;
+mod metrics;
+mod run_dir;
+mod trainer;
+
+pub use checkpoint::{Checkpoint, Progress};
+pub use config::{NormalizationChoice, Precision, Preset, TrainConfig};
+pub use evaluate::{Evaluation, evaluate};
+pub use metrics::{EpochMetrics, Metrics, StepMetrics, read_epochs};
+pub use run_dir::RunDir;
+pub use trainer::{Observer, Outcome, Trainer};

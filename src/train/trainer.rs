@@ -1,0 +1,230 @@
+//! The training loop.
+
+use super::{
+    Checkpoint, EpochMetrics, Evaluation, Metrics, Progress, RunDir, StepMetrics, TrainConfig, evaluate,
+};
+use crate::data::transforms::{order, rows};
+use crate::data::{Images, Splits};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::nn::{Mode, ResNet, state};
+use crate::ops::metrics::correct;
+use crate::ops::softmax_nll::softmax_nll;
+use crate::optim::Optimizer;
+use crate::optim::schedule::OneCycle;
+use crate::tape::Tape;
+use crate::tensor::DType;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Images of a test batch; it has no effect on the result but by rounding.
+const TEST_BATCH: usize = 500;
+
+/// Someone who watches a run.
+pub trait Observer {
+    /// A step is done, over `images` images of which `correct` were classified right.
+    fn on_step(&mut self, step: &StepMetrics, images: usize, correct: usize);
+    /// An epoch is done and tested.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn on_epoch(&mut self, epoch: &EpochMetrics) -> Result<()>;
+}
+
+/// What a finished run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The test after the last epoch.
+    pub last: Evaluation,
+    /// The best test accuracy.
+    pub best_accuracy: f64,
+    /// The epoch that reached it.
+    pub best_epoch: usize,
+}
+
+/// A training run.
+pub struct Trainer {
+    config: TrainConfig,
+    device: Device,
+    dtype: DType,
+    train: Images,
+    test: Images,
+    net: ResNet,
+    optimizer: Optimizer,
+    run: RunDir,
+    progress: Progress,
+}
+
+impl Trainer {
+    /// A run of `config` on `data`, from the start.
+    ///
+    /// # Errors
+    /// What the device reports when it has no room.
+    pub fn new(config: TrainConfig, device: Device, data: &Splits, run: RunDir) -> Result<Trainer> {
+        let dtype = config.precision.dtype();
+        let mut net = ResNet::new(&device, dtype, config.width, config.seed)?;
+        Ok(Trainer {
+            train: Images::new(&device, &data.train, config.limit)?,
+            test: Images::new(&device, &data.test, config.test_limit)?,
+            optimizer: Optimizer::new(config.sgd(), &mut net)?,
+            progress: Progress::default(),
+            config,
+            device,
+            dtype,
+            net,
+            run,
+        })
+    }
+
+    /// Goes on from the run's checkpoint, if it has one yet.
+    ///
+    /// # Errors
+    /// [`Error::Format`] when the checkpoint is damaged or of another network.
+    pub fn resume(&mut self) -> Result<()> {
+        let path = self.run.resume();
+        if !path.exists() {
+            return Ok(());
+        }
+        let checkpoint = Checkpoint::read(&path)?;
+        checkpoint.restore(&mut self.net, &mut self.optimizer, &self.device, self.dtype).map_err(
+            |e| match e {
+                Error::Config(why) => Error::format(&path, why),
+                other => other,
+            },
+        )?;
+        self.progress = checkpoint.progress;
+        Ok(())
+    }
+
+    /// How far the run has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Steps in an epoch; the last one may have fewer images.
+    pub fn batches(&self) -> usize {
+        self.train.len().div_ceil(self.config.batch)
+    }
+
+    /// Trains to the end, or until `stop` is set, which ends the run after the step in hand.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after `stop`; [`Error::NotFinite`] when the loss is no number; what a
+    /// file or the device reports.
+    pub fn train(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+        let schedule = self.config.schedule();
+        let mut metrics = Metrics::open(self.run.path(), self.progress.steps, self.progress.epochs)?;
+        while self.progress.epochs < self.config.epochs {
+            self.train_epoch(&schedule, &mut metrics, observer, stop)?;
+            let test = self.test()?;
+            self.end_epoch(&schedule, &test, &mut metrics, observer)?;
+        }
+        Ok(Outcome {
+            last: self.test()?,
+            best_accuracy: self.progress.best_accuracy,
+            best_epoch: self.progress.best_epoch,
+        })
+    }
+
+    /// The steps that the present epoch still lacks.
+    fn train_epoch(
+        &mut self,
+        schedule: &OneCycle,
+        metrics: &mut Metrics,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let order = order(self.config.seed, self.progress.epochs as u32, self.train.len() as u32);
+        for index in order.chunks(self.config.batch).skip(self.progress.batches) {
+            let lr = self.rate(schedule, self.progress.batches);
+            let (loss, correct) = self.step(index, lr)?;
+            let step = StepMetrics { step: self.progress.steps, epoch: self.progress.epochs + 1, lr, loss };
+            if !loss.is_finite() {
+                return Err(Error::NotFinite { step: step.step, epoch: step.epoch, lr, loss });
+            }
+            metrics.step(step.clone())?;
+            self.progress.batches += 1;
+            self.progress.steps += 1;
+            self.progress.loss_sum += loss * index.len() as f64;
+            self.progress.correct += correct;
+            self.progress.seen += index.len();
+            observer.on_step(&step, index.len(), correct);
+
+            let every = self.config.checkpoint_every;
+            let stopping = stop.load(Ordering::Relaxed);
+            if stopping || every > 0 && self.progress.steps.is_multiple_of(every) {
+                self.checkpoint()?;
+            }
+            if stopping {
+                return Err(Error::Interrupted { run: self.run.path().to_path_buf() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The learning rate of the present epoch's step `batch`.
+    fn rate(&self, schedule: &OneCycle, batch: usize) -> f64 {
+        schedule.rate(self.progress.epochs as f64 + batch as f64 / self.batches() as f64)
+    }
+
+    /// One step on the images `index`: forward, backward, update. Returns the mean loss and how many
+    /// were classified right, both from before the update.
+    fn step(&mut self, index: &[u32], lr: f64) -> Result<(f64, usize)> {
+        let config = &self.config;
+        let choices = rows(config.seed, self.progress.epochs as u32, index, config.augment);
+        let batch = self.train.batch(index, choices, &config.normalization.into(), self.dtype)?;
+        let mut tape = Tape::recording();
+        let logits = self.net.forward(&mut tape, &batch.x, Mode::Train)?;
+        let loss = softmax_nll(&mut tape, &logits, &batch.labels, self.config.label_smoothing)?;
+        let gradients = tape.backward(&loss)?;
+        self.optimizer.step(&mut self.net, &gradients, lr)?;
+        Ok((loss.to_f64_vec()?[0], correct(&logits, &batch.labels)?.to_vec::<i32>()?[0] as usize))
+    }
+
+    fn test(&mut self) -> Result<Evaluation> {
+        let normalization = self.config.normalization.into();
+        evaluate(&mut self.net, &self.test, &normalization, self.dtype, TEST_BATCH)
+    }
+
+    /// Writes down the epoch just trained and tested, and starts the next.
+    fn end_epoch(
+        &mut self,
+        schedule: &OneCycle,
+        test: &Evaluation,
+        metrics: &mut Metrics,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let done = &self.progress;
+        let epoch = EpochMetrics {
+            epoch: done.epochs + 1,
+            step: done.steps,
+            lr: self.rate(schedule, done.batches - 1),
+            train_loss: done.loss_sum / done.seen as f64,
+            train_accuracy: done.correct as f64 / done.seen as f64,
+            test_loss: test.loss,
+            test_accuracy: test.accuracy(),
+        };
+        let better = done.best_epoch == 0 || epoch.test_accuracy > done.best_accuracy;
+        let (best_accuracy, best_epoch) = match better {
+            true => (epoch.test_accuracy, epoch.epoch),
+            false => (done.best_accuracy, done.best_epoch),
+        };
+        self.progress = Progress {
+            epochs: epoch.epoch,
+            steps: done.steps,
+            best_accuracy,
+            best_epoch,
+            ..Progress::default()
+        };
+        metrics.epoch(epoch.clone())?;
+        if better {
+            state::save(&mut self.net, &self.run.best())?;
+        }
+        state::save(&mut self.net, &self.run.last())?;
+        self.checkpoint()?;
+        observer.on_epoch(&epoch)
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        Checkpoint::write(&self.run.resume(), &mut self.net, &mut self.optimizer, &self.progress)
+    }
+}
