@@ -40,6 +40,22 @@ pub struct Count {
     pub warp_instructions: u64,
     /// Threads active, summed over those times.
     pub thread_instructions: u64,
+    /// Accesses to global memory, one for each warp instruction (of each element, for vector atomics).
+    pub global_requests: u64,
+    /// Bytes that threads asked of global memory.
+    pub global_bytes: u64,
+    /// 32-byte sectors that those requests touch: what moves between L1 and L2 if L1 never hits.
+    pub global_sectors: u64,
+    /// Accesses to shared memory, one for each warp instruction.
+    pub shared_requests: u64,
+    /// Bytes that threads asked of shared memory.
+    pub shared_bytes: u64,
+    /// Passes over the 32 banks that those requests take.
+    pub shared_wavefronts: u64,
+    /// Passes they would take if no two lanes met in a bank.
+    pub shared_ideal: u64,
+    /// Floating-point operations of the tensor cores: two for each multiply-add, useful or not.
+    pub tensor_flop: u64,
 }
 
 impl Count {
@@ -48,11 +64,32 @@ impl Count {
         self.thread_instructions as f64 / (self.warp_instructions as f64).max(1.0)
     }
 
+    /// Bytes that moved, in whole sectors, for each byte asked for; 1 is ideal, 0 without accesses.
+    pub fn sector_overhead(&self) -> f64 {
+        (self.global_sectors * SECTOR) as f64 / (self.global_bytes as f64).max(1.0)
+    }
+
+    /// Wavefronts taken for each one needed; 1 means no bank conflicts, 0 without accesses.
+    pub fn bank_conflicts(&self) -> f64 {
+        self.shared_wavefronts as f64 / (self.shared_ideal as f64).max(1.0)
+    }
+
     fn add(&mut self, other: &Count) {
         self.warp_instructions += other.warp_instructions;
         self.thread_instructions += other.thread_instructions;
+        self.global_requests += other.global_requests;
+        self.global_bytes += other.global_bytes;
+        self.global_sectors += other.global_sectors;
+        self.shared_requests += other.shared_requests;
+        self.shared_bytes += other.shared_bytes;
+        self.shared_wavefronts += other.shared_wavefronts;
+        self.shared_ideal += other.shared_ideal;
+        self.tensor_flop += other.tensor_flop;
     }
 }
+
+/// Bytes of a sector, the unit in which caches and memory move data.
+pub(crate) const SECTOR: u64 = 32;
 
 /// Counts by instruction, as the machine gathers them.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +108,12 @@ impl Counters {
         let count = &mut self.instructions[pc];
         count.warp_instructions += 1;
         count.thread_instructions += u64::from(active.count_ones());
+    }
+
+    /// Count `flop` operations of the tensor cores for the instruction `pc`.
+    #[allow(dead_code, reason = "the tensor-core instructions call it")]
+    pub fn tensor_flop(&mut self, pc: u32, flop: u64) {
+        self.instructions[pc as usize].tensor_flop += flop;
     }
 
     pub fn merge(&mut self, other: &Counters) {
