@@ -8,7 +8,7 @@ use crate::tensor::{DType, Tensor};
 
 /// The images of a split on a device, as bytes, with their labels.
 pub struct Images {
-    /// U8 [T,32,32,3]
+    /// U8 `[T,32,32,3]`
     pixels: Tensor,
     labels: Vec<u8>,
     device: Device,
@@ -16,9 +16,9 @@ pub struct Images {
 
 /// What a training step or a test step looks at.
 pub struct Batch {
-    /// Normalised images [N,32,32,3].
+    /// Normalised images `[N,32,32,3]`.
     pub x: Tensor,
-    /// Classes, I32 [N].
+    /// Classes, I32 `[N]`.
     pub labels: Tensor,
 }
 

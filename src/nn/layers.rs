@@ -10,9 +10,9 @@ use crate::tensor::Tensor;
 
 /// A 3×3 convolution, stride 1, padding 1.
 pub struct Conv3x3 {
-    /// [K,3,3,C]
+    /// `[K,3,3,C]`
     pub weight: Tensor,
-    /// [K]
+    /// `[K]`
     pub bias: Option<Tensor>,
 }
 
@@ -25,7 +25,7 @@ impl Conv3x3 {
         })
     }
 
-    /// `x` [N,H,W,C] to [N,H,W,K].
+    /// `x [N,H,W,C]` to `[N,H,W,K]`.
     pub fn forward(&self, tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
         conv3x3::conv3x3(tape, x, &self.weight, self.bias.as_ref())
     }
@@ -40,13 +40,13 @@ impl Conv3x3 {
 
 /// Batch norm over all axes but the last, eps 1e-5, momentum 0.1.
 pub struct BatchNorm {
-    /// The scale, gamma [C].
+    /// The scale, gamma `[C]`.
     pub weight: Tensor,
-    /// The shift, beta [C].
+    /// The shift, beta `[C]`.
     pub bias: Tensor,
-    /// [C]
+    /// `[C]`
     pub running_mean: Tensor,
-    /// [C], unbiased.
+    /// `[C]`, unbiased.
     pub running_var: Tensor,
     /// Training batches seen.
     pub num_batches_tracked: i64,
@@ -110,9 +110,9 @@ impl BatchNorm {
 
 /// A fully connected layer.
 pub struct Linear {
-    /// [K,C]
+    /// `[K,C]`
     pub weight: Tensor,
-    /// [K]
+    /// `[K]`
     pub bias: Tensor,
 }
 
@@ -121,7 +121,7 @@ impl Linear {
         Ok(Linear { weight: init.uniform(&[k, c], c)?, bias: init.uniform(&[k], c)? })
     }
 
-    /// `x` [N,C] to [N,K].
+    /// `x [N,C]` to `[N,K]`.
     pub fn forward(&self, tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
         linear::linear(tape, x, &self.weight, &self.bias)
     }

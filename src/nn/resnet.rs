@@ -49,7 +49,7 @@ impl ResNet {
         self.width
     }
 
-    /// `x` [N,32,32,3] to logits [N,10].
+    /// `x [N,32,32,3]` to logits `[N,10]`.
     pub fn forward(&mut self, tape: &mut Tape, x: &Tensor, mode: Mode) -> Result<Tensor> {
         self.forward_observed(tape, x, mode, &mut |_| {})
     }
