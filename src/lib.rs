@@ -1,7 +1,7 @@
 //! cugrad: a small autograd engine over hand-written CUDA kernels, and the ResNet it trains.
 //!
 //! The modules in the order data flows: [`data`] → [`tensor`] on a [`device`] → [`ops`] on the
-//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`cli`].
+//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`report`] → [`cli`].
 
 pub mod cli;
 pub mod data;
@@ -12,6 +12,7 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod random;
+pub mod report;
 pub mod tape;
 pub mod tensor;
 pub mod train;
