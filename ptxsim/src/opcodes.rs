@@ -3,8 +3,8 @@
 
 use crate::counters::Class;
 use crate::exec::{
-    approx, atomic, barrier, bits, carry, compare, control, convert, dot, float, integer, memory, shuffle,
-    transfer,
+    approx, atomic, barrier, bits, carry, compare, control, convert, dot, float, integer, matrix, memory,
+    mma, shuffle, transfer,
 };
 use crate::lower::{Build, Lowered};
 
@@ -48,13 +48,16 @@ const OPCODES: &[Opcode] = &[
     op("div", Class::Integer, integer::div),
     op("dp2a", Class::Integer, dot::dp2a),
     op("dp4a", Class::Integer, dot::dp4a),
+    op("elect", Class::WarpSync, shuffle::elect),
     op("ex2", Class::Transcendental, approx::ex2),
     op("exit", Class::Control, control::exit),
     op("fence", Class::Barrier, barrier::fence),
     op("fma", Class::F32, float::fma),
     op("fns", Class::Logic, bits::fns),
+    op("griddepcontrol", Class::Control, control::griddepcontrol),
     op("isspacep", Class::Compare, transfer::isspacep),
     op("ld", Class::LoadGlobal, memory::ld),
+    op("ldmatrix", Class::LoadShared, matrix::ldmatrix),
     op("ldu", Class::LoadGlobal, memory::ld),
     op("lg2", Class::Transcendental, approx::lg2),
     op("lop3", Class::Logic, bits::lop3),
@@ -66,7 +69,9 @@ const OPCODES: &[Opcode] = &[
     op("max", Class::Integer, integer::max),
     op("membar", Class::Barrier, barrier::fence),
     op("min", Class::Integer, integer::min),
+    op("mma", Class::TensorCore, mma::mma),
     op("mov", Class::Move, transfer::mov),
+    op("movmatrix", Class::Move, matrix::movmatrix),
     op("mul", Class::Integer, integer::mul),
     op("mul24", Class::Integer, integer::mul24),
     op("nanosleep", Class::Control, control::nanosleep),
@@ -87,6 +92,7 @@ const OPCODES: &[Opcode] = &[
     op("sad", Class::Integer, integer::sad),
     op("selp", Class::Move, compare::selp),
     op("set", Class::Compare, compare::set),
+    op("setmaxnreg", Class::Control, control::setmaxnreg),
     op("setp", Class::Compare, compare::setp),
     op("shf", Class::Logic, bits::shf),
     op("shfl", Class::WarpSync, shuffle::shfl),
@@ -96,6 +102,7 @@ const OPCODES: &[Opcode] = &[
     op("slct", Class::Move, compare::slct),
     op("sqrt", Class::F32, approx::sqrt),
     op("st", Class::StoreGlobal, memory::st),
+    op("stmatrix", Class::StoreShared, matrix::stmatrix),
     op("sub", Class::Integer, integer::sub),
     op("subc", Class::Integer, carry::subc),
     op("szext", Class::Logic, bits::szext),

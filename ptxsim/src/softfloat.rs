@@ -296,15 +296,45 @@ fn integer_square_root(value: u128) -> u128 {
     root
 }
 
-macro_rules! half {
-    ($ty:ident, $format:ident) => {
-        impl $ty {
-            pub fn to_f32(self) -> f32 {
-                f32::from_bits(F32_FORMAT.pack($format.unpack(self.0.into()), Rounding::NearestEven) as u32)
-            }
-        }
-    };
+impl F16 {
+    /// The same number, exactly.
+    pub fn to_f32(self) -> f32 {
+        const TWO_TO_112: f32 = f32::from_bits((112 + 127) << 23);
+        let (sign, magnitude) = (u32::from(self.0 >> 15) << 31, u32::from(self.0 & 0x7fff));
+        // Halves moved to f32's fields are too small by the difference of the biases; an all-ones
+        // exponent stays one.
+        let bits = if magnitude >= 0x7c00 {
+            0x7f80_0000 | magnitude << 13
+        } else {
+            (f32::from_bits(magnitude << 13) * TWO_TO_112).to_bits()
+        };
+        f32::from_bits(sign | bits)
+    }
 }
 
-half!(F16, F16_FORMAT);
-half!(Bf16, BF16_FORMAT);
+impl Bf16 {
+    /// The same number, exactly.
+    pub fn to_f32(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_widen_as_their_fields_say() {
+        for bits in 0..=u16::MAX {
+            let wanted = |format: Format| {
+                f32::from_bits(F32_FORMAT.pack(format.unpack(bits.into()), Rounding::NearestEven) as u32)
+            };
+            for (found, wanted) in
+                [(F16(bits).to_f32(), wanted(F16_FORMAT)), (Bf16(bits).to_f32(), wanted(BF16_FORMAT))]
+            {
+                let same = found.to_bits() == wanted.to_bits() || found.is_nan() && wanted.is_nan();
+                assert!(same, "{bits:#x}: {found:e}, not {wanted:e}");
+            }
+        }
+    }
+}

@@ -205,3 +205,14 @@ fn clusters_share_memory_and_a_barrier() {
     let wanted: Vec<u32> = (0..12).map(|b| b / 4 * 4 + (b + 1) % 4).collect();
     assert_eq!(download(&device, out, 12), wanted);
 }
+
+#[test]
+fn hints_to_the_machine_are_accepted_and_checked() {
+    let body = "setmaxnreg.dec.sync.aligned.u32 40; griddepcontrol.wait; griddepcontrol.launch_dependents;
+        st.global.u32 [%out], 5;";
+    assert!(run(body, &[[0; 4]; 32]).iter().all(|out| out[0] == 5));
+    for wrong in ["41", "16", "%r1"] {
+        let error = module(&body.replace("40", wrong)).err().expect("an error").to_string();
+        assert!(error.contains("multiple of 8 from 24 to 256"), "{error}");
+    }
+}

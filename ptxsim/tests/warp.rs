@@ -122,3 +122,17 @@ fn warp_barrier_joins_both_sides_of_a_branch() {
         assert_eq!(found[0], lane as u32 ^ 1);
     }
 }
+
+#[test]
+fn one_lane_is_elected() {
+    let body = "mov.u32 %r1, 77; elect.sync %r1|%p1, 0xfff0; selp.u32 %r2, 1, 0, %p1;
+        setp.lt.u32 %p2, %t, 9; @!%p2 bra END; elect.sync _|%p3, 0x1ff; selp.u32 %r3, 1, 0, %p3;
+        st.global.v4.u32 [%out], {%r1, %r2, %r3, 0}; END:";
+    let guarded = body.replace("elect.sync %r1|%p1", "setp.ge.u32 %p4, %t, 4; setp.lt.and.u32 %p4, %t, 16, %p4; setp.ne.u32 %p1, %t, %t; @%p4 elect.sync %r1|%p1");
+    let found = run(&guarded, &lanes());
+    for (lane, found) in found[..9].iter().enumerate() {
+        let in_mask = (4..16).contains(&lane);
+        let wanted = [if in_mask { 4 } else { 77 }, u32::from(lane == 4), u32::from(lane == 0), 0];
+        assert_eq!(*found, wanted, "lane {lane}");
+    }
+}

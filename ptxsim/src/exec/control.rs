@@ -1,10 +1,12 @@
 //! Flow of control.
 
+use super::whole_warp::{need_sync_aligned, whole_warp_plain};
 use crate::fault::FaultKind;
 use crate::lower::{Build, Lowered};
 use crate::machine::kernel::Flow;
 use crate::machine::lanes;
 use crate::machine::registers::Src;
+use crate::parse::ast::Operand;
 use crate::types::Type;
 
 pub(crate) fn bra(b: &mut Build<'_, '_>) -> Lowered {
@@ -66,5 +68,26 @@ pub(crate) fn nanosleep(b: &mut Build<'_, '_>) -> Lowered {
 pub(crate) fn pmevent(b: &mut Build<'_, '_>) -> Lowered {
     b.take("mask");
     b.operand()?;
+    Ok(Build::plain(|_| {}))
+}
+
+/// `setmaxnreg`: registers are never short here, but the number must be one that hardware takes.
+pub(crate) fn setmaxnreg(b: &mut Build<'_, '_>) -> Lowered {
+    b.must_choose("direction", &[("inc", ()), ("dec", ())])?;
+    need_sync_aligned(b)?;
+    match b.ty()? {
+        Type::U32 => {}
+        other => return b.bad_type(other),
+    }
+    match b.operand()? {
+        Operand::Int(count) if (24..=256).contains(count) && count % 8 == 0 => {}
+        _ => return Err("the register count is a multiple of 8 from 24 to 256".into()),
+    }
+    Ok(whole_warp_plain(|_| {}))
+}
+
+/// `griddepcontrol`: launches run one after the other, so there is never anything to wait for.
+pub(crate) fn griddepcontrol(b: &mut Build<'_, '_>) -> Lowered {
+    b.must_choose("kind", &[("launch_dependents", ()), ("wait", ())])?;
     Ok(Build::plain(|_| {}))
 }

@@ -206,6 +206,21 @@ pub(crate) fn redux(b: &mut Build<'_, '_>) -> Lowered {
     }))
 }
 
+/// `elect.sync`: the lowest lane that takes part is the leader.
+pub(crate) fn elect(b: &mut Build<'_, '_>) -> Lowered {
+    need_sync(b)?;
+    let (first, second) = b.dst_pair()?;
+    let d: Dst<u32> = b.dst_of(first)?;
+    let p = b.pred_dst_of(second.ok_or("needs a predicate after `|`")?)?;
+    let members = b.src()?;
+    Ok(together(members, move |ctx, members| {
+        let active = ctx.active;
+        let leader = |lane: usize| (members[lane] & active).trailing_zeros() & 31;
+        ctx.put(d, leader);
+        ctx.put_pred(p, lanes(active).fold(0, |m, lane| m | 1 << leader(lane)));
+    }))
+}
+
 pub(crate) fn activemask(b: &mut Build<'_, '_>) -> Lowered {
     let ty = b.ty()?;
     if ty != Type::B32 {
