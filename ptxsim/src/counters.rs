@@ -111,7 +111,6 @@ impl Counters {
     }
 
     /// Count `flop` operations of the tensor cores for the instruction `pc`.
-    #[allow(dead_code, reason = "the tensor-core instructions call it")]
     pub fn tensor_flop(&mut self, pc: u32, flop: u64) {
         self.instructions[pc as usize].tensor_flop += flop;
     }
