@@ -10,6 +10,12 @@ fn upload(device: &Device, count: usize) -> u64 {
     address
 }
 
+/// A device with one CPU thread; without checks it counts no traffic either.
+fn device(checks: Checks) -> Device {
+    let traffic = checks != Checks::none();
+    Device::new(Config { threads: 1, checks, traffic, ..Config::default() }).expect("a device")
+}
+
 /// The tiled f32 product: shared memory, barriers, 16-byte loads, mostly multiply-adds.
 fn gemm(c: &mut Criterion) {
     let ptx = include_str!("../tests/fixtures/gemm.sm80.ptx");
@@ -17,7 +23,7 @@ fn gemm(c: &mut Criterion) {
     let (m, n, k) = (128, 128, 128);
     let mut group = c.benchmark_group("gemm");
     for (name, checks) in [("all_checks", Checks::all()), ("no_checks", Checks::none())] {
-        let device = Device::new(Config { threads: 1, checks, ..Config::default() }).expect("a device");
+        let device = device(checks);
         let buffers = [upload(&device, m * k), upload(&device, k * n), upload(&device, m * n)];
         let args: Vec<Arg> =
             [m, n, k].map(|v| Arg::I32(v as i32)).into_iter().chain(buffers.map(Arg::U64)).collect();
@@ -35,7 +41,7 @@ fn libm(c: &mut Criterion) {
     let module = Module::parse(ptx).expect("the fixture loads");
     let mut group = c.benchmark_group("libm");
     for (name, checks) in [("all_checks", Checks::all()), ("no_checks", Checks::none())] {
-        let device = Device::new(Config { threads: 1, checks, ..Config::default() }).expect("a device");
+        let device = device(checks);
         let n = 1024;
         let args =
             [Arg::I32(n), Arg::U64(upload(&device, n as usize)), Arg::U64(upload(&device, 14 * n as usize))];

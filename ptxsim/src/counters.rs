@@ -129,6 +129,14 @@ pub struct LaunchReport {
     pub kernel: String,
     /// Blocks that ran.
     pub blocks: u64,
+    /// Threads in each.
+    pub threads_per_block: u32,
+    /// Static and dynamic shared memory of each.
+    pub shared_bytes_per_block: u32,
+    /// Different bytes of global memory that the launch read: what must come from memory at least.
+    pub unique_bytes_read: u64,
+    /// Different bytes of global memory that it wrote.
+    pub unique_bytes_written: u64,
     /// Over all instructions.
     pub total: Count,
     /// By kind of work.
@@ -140,8 +148,8 @@ pub struct LaunchReport {
 }
 
 impl LaunchReport {
-    pub(crate) fn new(kernel: &Kernel, blocks: u64, counters: &Counters) -> Self {
-        let mut report = Self { kernel: kernel.name.clone(), blocks, ..Self::default() };
+    pub(crate) fn new(kernel: &Kernel, counters: &Counters) -> Self {
+        let mut report = Self { kernel: kernel.name.clone(), ..Self::default() };
         for (instruction, count) in kernel.instructions.iter().zip(&counters.instructions) {
             if count.warp_instructions == 0 {
                 continue;

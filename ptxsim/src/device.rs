@@ -1,14 +1,14 @@
 //! The simulated device: its memory, and launches.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::counters::LaunchReport;
 use crate::error::Error;
 use crate::launch::{Arg, Launch, check_shape, pack};
 use crate::machine::context::Launch as MachineLaunch;
 use crate::machine::schedule;
-use crate::memory::global::GlobalMemory;
+use crate::memory::global::{BlockRaces, GlobalMemory};
 use crate::module::{Loaded, Module};
 use crate::parse::ast::Init;
 use crate::types::Space;
@@ -24,17 +24,19 @@ pub struct Checks {
     pub barriers: bool,
     /// Integer division by zero.
     pub divide_by_zero: bool,
+    /// Races between the warps of a block in shared memory, and between blocks in global memory.
+    pub races: bool,
 }
 
 impl Checks {
     /// Every check.
     pub const fn all() -> Self {
-        Self { uninitialised: true, registers: true, barriers: true, divide_by_zero: true }
+        Self { uninitialised: true, registers: true, barriers: true, divide_by_zero: true, races: true }
     }
 
     /// None, for speed.
     pub const fn none() -> Self {
-        Self { uninitialised: false, registers: false, barriers: false, divide_by_zero: false }
+        Self { uninitialised: false, registers: false, barriers: false, divide_by_zero: false, races: false }
     }
 }
 
@@ -45,13 +47,15 @@ pub struct Config {
     pub threads: usize,
     /// Faults to look for.
     pub checks: Checks,
+    /// Count the traffic of memory: sectors, wavefronts, bytes. Instructions are always counted.
+    pub traffic: bool,
     /// Warp instructions a warp may run before it counts as hung.
     pub watchdog: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { threads: 0, checks: Checks::all(), watchdog: 2_000_000_000 }
+        Self { threads: 0, checks: Checks::all(), traffic: true, watchdog: 2_000_000_000 }
     }
 }
 
@@ -92,6 +96,8 @@ pub struct Device {
     config: Config,
     pool: rayon::ThreadPool,
     memory: RwLock<Memory>,
+    /// Held while a kernel runs: launches follow one another, as on a stream.
+    stream: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -112,7 +118,7 @@ impl Device {
             .thread_name(|i| format!("ptxsim-{i}"))
             .build()
             .map_err(|e| Error::Launch(format!("CPU threads cannot be started: {e}")))?;
-        Ok(Self { config, pool, memory: RwLock::default() })
+        Ok(Self { config, pool, memory: RwLock::default(), stream: Mutex::default() })
     }
 
     /// How it was set up.
@@ -229,7 +235,13 @@ impl Device {
         let cluster = check_shape(kernel, launch)?;
         let variables = self.load(&module.inner)?;
         let start = kernel.static_shared.next_multiple_of(kernel.shared_align);
+        let _turn = self.stream.lock().unwrap_or_else(|e| e.into_inner());
         let memory = self.read_memory();
+        let Config { checks, traffic, watchdog, .. } = self.config;
+        let blocks = launch.grid.iter().map(|&n| u64::from(n)).product();
+        // Blocks that see one another's order may as well order their accesses by it.
+        let races = checks.races && blocks > 1 && !kernel.order_sensitive;
+        memory.global.begin_launch();
         let machine = MachineLaunch {
             kernel,
             grid: launch.grid,
@@ -240,12 +252,21 @@ impl Device {
             params,
             global: memory.global.view(),
             variables: &variables,
-            checks: self.config.checks,
-            watchdog: self.config.watchdog,
+            checks,
+            watchdog,
+            traffic,
+            races: races.then(BlockRaces::new),
         };
         let counters = schedule::run(&machine, &self.pool)?;
-        let blocks = launch.grid.iter().map(|&n| u64::from(n)).product();
-        Ok(LaunchReport::new(kernel, blocks, &counters))
+        let (read, written) = memory.global.touched_bytes();
+        Ok(LaunchReport {
+            blocks,
+            threads_per_block: machine.threads(),
+            shared_bytes_per_block: start + launch.shared_bytes,
+            unique_bytes_read: read,
+            unique_bytes_written: written,
+            ..LaunchReport::new(kernel, &counters)
+        })
     }
 
     /// Put a module's variables in memory, once.

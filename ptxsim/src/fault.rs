@@ -92,6 +92,8 @@ pub enum FaultKind {
         address: u64,
         /// Linear index of the other block.
         other_block: u64,
+        /// Source or PTX line of its access.
+        other_source: String,
         /// `write after read`, `read after write` or `write after write`.
         hazard: &'static str,
     },
@@ -152,12 +154,10 @@ impl fmt::Display for FaultKind {
                 f,
                 "shared-memory race at {address:#x}: {hazard} of thread {other_thread} at {other_source} with no barrier between"
             ),
-            GlobalRace { address, other_block, hazard } => {
-                write!(
-                    f,
-                    "global-memory race at {address:#x}: {hazard} of block {other_block} in the same launch"
-                )
-            }
+            GlobalRace { address, other_block, other_source, hazard } => write!(
+                f,
+                "global-memory race at {address:#x}: {hazard} of block {other_block} at {other_source} in the same launch"
+            ),
             BarrierDivergence { barrier, detail } => {
                 write!(f, "barrier {barrier} is not reached by all: {detail}")
             }

@@ -6,7 +6,7 @@
 //!
 //! Inside: `parse` (text to tree), `opcodes` (the table of opcodes), `lower` (tree to decoded
 //! kernel), `exec` (what opcodes do, a file for each family), `machine` (warps, blocks, scheduling),
-//! `memory` (state spaces and their checks), `counters`, `fault`.
+//! `memory` (state spaces, their checks, what is noted of accesses), `counters`, `roofline`, `fault`.
 
 mod counters;
 mod device;
@@ -20,6 +20,7 @@ mod memory;
 mod module;
 mod opcodes;
 mod parse;
+mod roofline;
 mod softfloat;
 mod types;
 
@@ -30,4 +31,5 @@ pub use fault::{Fault, FaultKind};
 pub use launch::{Arg, Launch};
 pub use machine::kernel::Param;
 pub use module::{Entry, Module};
+pub use roofline::{Gpu, Limit, Occupancy, Resource, Roofline};
 pub use types::{Space, Type};

@@ -52,7 +52,7 @@ fn a_generic_access_may_go_to_several_spaces_at_once() {
     let body = "
         .shared .align 4 .b8 cell[4];
         .local .align 4 .b8 own[4];
-        mov.u64 %rd1, cell; st.shared.u32 [%rd1], 100; cvta.shared.u64 %rd1, %rd1;
+        mov.u64 %rd1, cell; setp.eq.u32 %p3, %t, 0; @%p3 st.shared.u32 [%rd1], 100; cvta.shared.u64 %rd1, %rd1;
         mov.u64 %rd2, own; st.local.u32 [%rd2], %t; cvta.local.u64 %rd2, %rd2;
         bar.sync 0;
         rem.u32 %r1, %t, 3; setp.eq.u32 %p1, %r1, 0; setp.eq.u32 %p2, %r1, 1;

@@ -121,6 +121,10 @@ impl BlockBarrier {
             return ctx.wait(Waiting::Barrier { id });
         }
         let (trues, brought) = barrier.result;
+        if self.kind != Kind::Arrive {
+            let (released, warp) = (barrier.released, ctx.warp);
+            ctx.block().order.acquire(warp, &released);
+        }
         match self.result {
             Outcome::None => {}
             Outcome::Popc(d) => ctx.put(d, |_| trues),
@@ -137,7 +141,10 @@ impl BlockBarrier {
         let counted = if active == ctx.live { LANES as u32 } else { threads };
         let trues = self.predicate.map_or(0, |p| (ctx.get_pred(p) & active).count_ones());
         let brings = self.predicate.is_some();
-        let barrier = &mut ctx.block().barriers[id as usize];
+        let warp = ctx.warp;
+        let block = ctx.block();
+        let barrier = &mut block.barriers[id as usize];
+        block.order.release(warp, &mut barrier.arrived);
         barrier.threads += threads;
         barrier.counted += counted;
         if brings {

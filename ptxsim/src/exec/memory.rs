@@ -146,7 +146,9 @@ pub(crate) fn ld(b: &mut Build<'_, '_>) -> Lowered {
 pub(crate) fn st(b: &mut Build<'_, '_>) -> Lowered {
     let space = b.choose(&SPACES).unwrap_or(Space::Generic);
     let hint = b.take("L2::cache_hint");
-    take_hints(b);
+    if b.take("release") | take_hints(b) {
+        b.set_spins();
+    }
     let shape = shape(b)?;
     let (address, space) = b.address(space)?;
     let items = b.vector()?;

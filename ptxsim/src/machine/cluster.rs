@@ -1,6 +1,8 @@
 //! Blocks and clusters: the shared state of their warps.
 
+use super::LANES;
 use crate::memory::shared::SharedMemory;
+use crate::memory::warp_races::{Horizon, Order, Shadow, merge};
 
 /// Named barriers of a block.
 pub(crate) const BARRIERS: usize = 16;
@@ -11,6 +13,9 @@ pub(crate) struct Block {
     /// Index in the grid.
     pub index: [u32; 3],
     pub shared: SharedMemory,
+    /// Who accessed which shared memory, and what its warps know of one another; empty if not checked.
+    pub races: Shadow,
+    pub order: Order,
     pub barriers: [Barrier; BARRIERS],
     /// Threads that have not exited.
     pub live: u32,
@@ -24,9 +29,13 @@ pub(crate) struct Block {
 
 impl Block {
     /// Make ready for a new block of `threads` threads.
-    pub fn reset(&mut self, index: [u32; 3], threads: u32, shared_bytes: usize) {
+    pub fn reset(&mut self, index: [u32; 3], threads: u32, shared_bytes: usize, races: bool) {
         self.index = index;
         self.shared.reset(shared_bytes);
+        if races {
+            self.races.reset(shared_bytes, &mut self.order);
+        }
+        self.order.reset(threads.div_ceil(LANES as u32) as usize);
         self.barriers = Default::default();
         self.live = threads;
         self.exited = 0;
@@ -49,6 +58,9 @@ pub(crate) struct Barrier {
     pub brought: u32,
     /// Those two at the last completion.
     pub result: (u32, u32),
+    /// What the warps that have arrived know is over, and what those did that it released.
+    pub arrived: Horizon,
+    pub released: Horizon,
 }
 
 impl Barrier {
@@ -64,6 +76,7 @@ impl Barrier {
     pub fn complete(&mut self) {
         self.result = (self.trues, self.brought);
         self.generation += 1;
+        merge(&mut self.released, &self.arrived);
         (self.threads, self.counted, self.trues, self.brought) = (0, 0, 0, 0);
     }
 }

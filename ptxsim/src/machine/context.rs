@@ -7,7 +7,7 @@ use super::{LANES, lanes};
 use crate::counters::Counters;
 use crate::device::Checks;
 use crate::fault::{Fault, FaultKind};
-use crate::memory::global::GlobalView;
+use crate::memory::global::{BlockRaces, GlobalView};
 use crate::memory::local::LocalMemory;
 
 /// What all blocks of a launch share.
@@ -25,12 +25,22 @@ pub(crate) struct Launch<'a> {
     pub variables: &'a [u64],
     pub checks: Checks,
     pub watchdog: u64,
+    /// Whether sectors, wavefronts and bytes are counted.
+    pub traffic: bool,
+    /// Races between blocks, if they are looked for.
+    pub races: Option<BlockRaces>,
 }
 
 impl Launch<'_> {
     /// Threads in a block.
     pub fn threads(&self) -> u32 {
         self.block.iter().product()
+    }
+
+    /// Linear index of a block in the grid.
+    pub fn linear_block(&self, index: [u32; 3]) -> u64 {
+        let [x, y, _] = self.grid.map(u64::from);
+        u64::from(index[0]) + x * (u64::from(index[1]) + y * u64::from(index[2]))
     }
 
     /// Coordinates of linear thread `linear` in its block.
@@ -182,6 +192,28 @@ impl Context<'_> {
 }
 
 impl Launch<'_> {
+    /// `file:line` of an instruction, or its line in the PTX.
+    pub fn place(&self, pc: u32) -> String {
+        let position = self.kernel.instructions[pc as usize].position;
+        self.kernel.source(position).unwrap_or_else(|| format!("PTX line {}", position.ptx_line))
+    }
+
+    /// The race between blocks at the lowest address, once all have ended.
+    pub fn block_race(&self) -> Option<Box<Fault>> {
+        let (address, race) = self.races.as_ref()?.first(&self.global)?;
+        let ((earlier, other), (access, key)) = (race.first, race.second);
+        let kind = FaultKind::GlobalRace {
+            address,
+            other_block: other.block(),
+            other_source: self.place(other.pc()),
+            hazard: access.hazard_after(earlier),
+        };
+        let [x, y, _] = self.grid.map(u64::from);
+        let block = key.block();
+        let index = [(block % x) as u32, (block / x % y) as u32, (block / x / y) as u32];
+        Some(self.fault_at(key.pc(), index, key.thread(), kind))
+    }
+
     /// A fault of linear thread `thread` of `block` at instruction `pc`.
     #[cold]
     pub fn fault_at(&self, pc: u32, block: [u32; 3], thread: u32, kind: FaultKind) -> Box<Fault> {

@@ -20,8 +20,17 @@ use crate::memory::SHARED_RANK_SHIFT;
 /// Rounds a cluster of an order-sensitive kernel runs before the next has its turn.
 const ROUNDS: u32 = 16;
 
-/// Run all blocks of a launch; returns the counts, or the fault of the lowest block that had one.
+/// Run all blocks of a launch; returns the counts, or the fault of the lowest block that had one, or a
+/// race between blocks.
 pub(crate) fn run(launch: &Launch<'_>, pool: &rayon::ThreadPool) -> Result<Counters, Box<Fault>> {
+    let counters = run_blocks(launch, pool)?;
+    match launch.block_race() {
+        Some(fault) => Err(fault),
+        None => Ok(counters),
+    }
+}
+
+fn run_blocks(launch: &Launch<'_>, pool: &rayon::ThreadPool) -> Result<Counters, Box<Fault>> {
     let clusters: [u32; 3] = std::array::from_fn(|i| launch.grid[i] / launch.cluster[i]);
     let total: u64 = clusters.iter().map(|&c| u64::from(c)).product();
     if launch.kernel.order_sensitive || total == 1 || pool.current_num_threads() == 1 {
@@ -129,7 +138,7 @@ impl Cluster {
         for (rank, (block, warps)) in self.blocks.iter_mut().zip(&mut self.warps).enumerate() {
             let within = unflatten(rank as u32, launch.cluster);
             let index = std::array::from_fn(|i| cluster[i] * launch.cluster[i] + within[i]);
-            block.reset(index, threads, shared_bytes);
+            block.reset(index, threads, shared_bytes, launch.checks.races);
             for (number, warp) in warps.iter_mut().enumerate() {
                 let count = (threads as usize - number * LANES).min(LANES);
                 let live = if count == LANES { u32::MAX } else { (1 << count) - 1 };
@@ -196,11 +205,7 @@ impl Cluster {
         for (block, warps) in self.blocks.iter().zip(&self.warps) {
             for warp in warps {
                 for path in warp.waiting_paths() {
-                    let position = launch.kernel.instructions[path.pc as usize].position;
-                    let place = launch
-                        .kernel
-                        .source(position)
-                        .unwrap_or_else(|| format!("PTX line {}", position.ptx_line));
+                    let place = launch.place(path.pc);
                     let why = match path.waiting {
                         Waiting::Nothing => "nothing".to_owned(),
                         Waiting::Barrier { id } => format!("barrier {id}"),

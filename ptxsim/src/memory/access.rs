@@ -1,7 +1,7 @@
 //! Loads, stores and atomics of a warp in any state space, with their checks.
 
 use super::global::{Allocation, Trouble};
-use super::{Addresses, Planes, SHARED_RANK_SHIFT, resolve_generic};
+use super::{Access, Addresses, Planes, SHARED_RANK_SHIFT, resolve_generic};
 use crate::fault::{Fault, FaultKind};
 use crate::machine::context::Context;
 use crate::machine::{LANES, lanes};
@@ -46,6 +46,7 @@ impl Context<'_> {
     ) -> Result<()> {
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
+                ctx.observe_shared(rank, offsets, active, bytes, Access::Read)?;
                 let shared = &ctx.blocks[rank].shared;
                 if ctx.launch.checks.uninitialised
                     && let Some(lane) = shared.first_unwritten(offsets, active, bytes)
@@ -78,6 +79,7 @@ impl Context<'_> {
                 {
                     return Err(ctx.unwritten(lane, Space::Global, addresses[lane], bytes));
                 }
+                ctx.observe_global(allocation, addresses, active, bytes, Access::Read);
                 allocation.load(addresses, active, bytes, out);
                 Ok(())
             }),
@@ -88,6 +90,7 @@ impl Context<'_> {
     pub fn store(&mut self, space: Space, addresses: &Addresses, bytes: usize, data: &Planes) -> Result<()> {
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
+                ctx.observe_shared(rank, offsets, active, bytes, Access::Write)?;
                 let track = ctx.launch.checks.uninitialised;
                 let shared = &mut ctx.blocks[rank].shared;
                 shared.store(offsets, active, bytes, data);
@@ -111,6 +114,7 @@ impl Context<'_> {
                 if !allocation.writable {
                     return Err(ctx.read_only(Space::Const, addresses, active));
                 }
+                ctx.observe_global(allocation, addresses, active, bytes, Access::Write);
                 allocation.store(addresses, active, bytes, data);
                 if ctx.launch.checks.uninitialised {
                     allocation.mark_lanes_written(addresses, active, bytes);
@@ -132,6 +136,7 @@ impl Context<'_> {
         let mut old = [0; LANES];
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
+                ctx.observe_shared(rank, offsets, active, bytes, Access::Atomic)?;
                 let shared = &mut ctx.blocks[rank].shared;
                 if ctx.launch.checks.uninitialised
                     && let Some(lane) = shared.first_unwritten(offsets, active, bytes)
@@ -153,6 +158,7 @@ impl Context<'_> {
                     {
                         return Err(ctx.unwritten(lane, Space::Global, addresses[lane], bytes));
                     }
+                    ctx.observe_global(allocation, addresses, active, bytes, Access::Atomic);
                     for lane in lanes(active) {
                         old[lane] = allocation.update(addresses[lane], bytes, |value| change(lane, value));
                     }

@@ -1,9 +1,10 @@
 //! Global memory: allocations with bounds of their own, apart from one another, never reused.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::{Addresses, HEAP_START, Planes, word_marks};
+use super::block_races::{Key, Race, Shadow};
+use super::{Access, Addresses, HEAP_START, Planes, word_marks};
 use crate::error::Error;
 use crate::machine::{LANES, lanes};
 
@@ -19,6 +20,11 @@ pub(crate) struct Allocation {
     words: Box<[AtomicU64]>,
     /// Valid-byte marks, one byte for each 4-byte word.
     valid: Box<[AtomicU8]>,
+    /// Bytes of each word that the launch has read (low four bits) and written (high four).
+    touched: Box<[AtomicU8]>,
+    any_touched: AtomicBool,
+    /// Who accessed what in this launch.
+    races: Shadow,
 }
 
 impl Allocation {
@@ -30,6 +36,9 @@ impl Allocation {
             writable: true,
             words: vec![0u64; count].into_iter().map(AtomicU64::new).collect(),
             valid: vec![0u8; count * 2].into_iter().map(AtomicU8::new).collect(),
+            touched: vec![0u8; count * 2].into_iter().map(AtomicU8::new).collect(),
+            any_touched: AtomicBool::new(false),
+            races: Shadow::default(),
         }
     }
 
@@ -178,6 +187,24 @@ impl GlobalMemory {
         Ok(())
     }
 
+    /// Forget what the last launch touched.
+    pub fn begin_launch(&self) {
+        for allocation in self.live.values() {
+            allocation.races.clear();
+            if allocation.any_touched.swap(false, Relaxed) {
+                allocation.touched.iter().for_each(|marks| marks.store(0, Relaxed));
+            }
+        }
+    }
+
+    /// Different bytes that the launch has read, and written.
+    pub fn touched_bytes(&self) -> (u64, u64) {
+        let touched = self.live.values().filter(|a| a.any_touched.load(Relaxed));
+        touched.flat_map(|a| &a.touched).map(|marks| marks.load(Relaxed)).fold((0, 0), |(r, w), marks| {
+            (r + u64::from((marks & 0xf).count_ones()), w + u64::from((marks >> 4).count_ones()))
+        })
+    }
+
     /// What kernels see.
     pub fn view(&self) -> GlobalView<'_> {
         GlobalView { allocations: self.live.values().collect(), freed: &self.freed }
@@ -312,6 +339,33 @@ impl Allocation {
         }
     }
 
+    /// Note the active lanes' bytes as touched by this launch.
+    pub fn mark_lanes_touched(&self, addresses: &Addresses, active: u32, bytes: usize, access: Access) {
+        if !self.any_touched.load(Relaxed) {
+            self.any_touched.store(true, Relaxed);
+        }
+        let both = match access {
+            Access::Read => 0x0f,
+            Access::Write => 0xf0,
+            Access::Atomic => 0xff,
+        };
+        let mut last = None;
+        for lane in lanes(active) {
+            let offset = self.offset(addresses[lane]);
+            if last == Some(offset) {
+                continue;
+            }
+            last = Some(offset);
+            let marks = word_marks(offset, bytes);
+            let marks = (marks | marks << 4) & both;
+            for word in &self.touched[offset / 4..offset / 4 + bytes.div_ceil(4)] {
+                if word.load(Relaxed) & marks != marks {
+                    word.fetch_or(marks, Relaxed);
+                }
+            }
+        }
+    }
+
     /// Note the active lanes' bytes as written.
     pub fn mark_lanes_written(&self, addresses: &Addresses, active: u32, bytes: usize) {
         for lane in lanes(active) {
@@ -322,5 +376,33 @@ impl Allocation {
     /// The first active lane whose bytes have not all been written.
     pub fn first_unwritten(&self, addresses: &Addresses, active: u32, bytes: usize) -> Option<usize> {
         lanes(active).find(|&lane| !self.is_written(self.offset(addresses[lane]), bytes))
+    }
+}
+
+/// The races of a launch between its blocks.
+#[derive(Debug)]
+pub(crate) struct BlockRaces {
+    /// The lowest address where one was seen.
+    first: AtomicU64,
+}
+
+impl BlockRaces {
+    pub fn new() -> Self {
+        Self { first: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Note an access.
+    pub fn note(&self, allocation: &Allocation, address: u64, bytes: usize, access: Access, key: Key) {
+        let offset = allocation.offset(address);
+        if let Some(offset) = allocation.races.note(allocation.bytes, offset, bytes, access, key) {
+            self.first.fetch_min(allocation.base + offset as u64, Relaxed);
+        }
+    }
+
+    /// The race at the lowest address, once all blocks have ended.
+    pub fn first(&self, memory: &GlobalView<'_>) -> Option<(u64, Race)> {
+        let address = self.first.load(Relaxed);
+        let allocation = memory.find(address, 1)?;
+        Some((address, allocation.races.race(allocation.offset(address))?))
     }
 }

@@ -1,9 +1,13 @@
 //! The state spaces: what is stored where, and which accesses are allowed.
 
 pub(crate) mod access;
+pub(crate) mod block_races;
 pub(crate) mod global;
 pub(crate) mod local;
+mod observe;
 pub(crate) mod shared;
+mod traffic;
+pub(crate) mod warp_races;
 
 use crate::machine::LANES;
 use crate::types::Space;
@@ -16,6 +20,40 @@ pub(crate) const NO_DATA: Planes = [[0; LANES]; 8];
 
 /// Addresses of an access, one a lane.
 pub(crate) type Addresses = [u64; LANES];
+
+/// What an access does, as far as races go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+    /// An atomic change, or a strong store.
+    Atomic,
+}
+
+impl Access {
+    pub const ALL: [Access; 3] = [Access::Read, Access::Write, Access::Atomic];
+    /// Pairs that race without an order between them.
+    pub const CONFLICTS: [(Access, Access); 4] = [
+        (Access::Write, Access::Write),
+        (Access::Write, Access::Read),
+        (Access::Write, Access::Atomic),
+        (Access::Read, Access::Atomic),
+    ];
+
+    /// Whether two such accesses race without an order between them.
+    pub fn conflicts(self, other: Access) -> bool {
+        !matches!((self, other), (Access::Read, Access::Read) | (Access::Atomic, Access::Atomic))
+    }
+
+    /// The name of the hazard if `earlier` came first.
+    pub fn hazard_after(self, earlier: Access) -> &'static str {
+        match (self, earlier) {
+            (Access::Read, _) => "read after write",
+            (_, Access::Read) => "write after read",
+            _ => "write after write",
+        }
+    }
+}
 
 /// Each window of generic addresses is this many bits wide.
 const WINDOW_BITS: u32 = 40;

@@ -1,0 +1,231 @@
+//! Races between the warps of a block in shared memory.
+//!
+//! Time counts arrivals at barriers. Each warp knows up to which time the accesses of every other warp
+//! lie behind it: what it learns where it passes a barrier that the other has arrived at. An access
+//! races with an earlier one of another warp, one of them writing, that it does not know to be over.
+//!
+//! The lanes of a warp run in lockstep here and are not told apart.
+
+use super::Access;
+use crate::machine::LANES;
+
+/// Most warps of a block.
+const WARPS: usize = 32;
+
+/// What a barrier passes on: for each warp, the time up to which its accesses are over.
+pub(crate) type Horizon = [u32; WARPS];
+
+/// Which accesses each warp knows to be over.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    now: u32,
+    known: Vec<Horizon>,
+    /// The latest time each warp knows anything of.
+    latest: Horizon,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { now: 1, known: Vec::new(), latest: [0; WARPS] }
+    }
+}
+
+impl Order {
+    /// Begin a block of `warps` warps: all before is over.
+    pub fn reset(&mut self, warps: usize) {
+        self.now += 1;
+        self.known.clear();
+        self.known.resize(warps, [self.now; WARPS]);
+        self.latest = [self.now; WARPS];
+    }
+
+    /// `warp` arrives: who passes after it knows what it did until now.
+    pub fn release(&mut self, warp: usize, to: &mut Horizon) {
+        self.now += 1;
+        self.known[warp][warp] = self.now;
+        self.latest[warp] = self.now;
+        merge(to, &self.known[warp]);
+    }
+
+    /// `warp` passes and learns what those who arrived knew.
+    pub fn acquire(&mut self, warp: usize, from: &Horizon) {
+        merge(&mut self.known[warp], from);
+        self.latest[warp] = self.latest[warp].max(from.iter().copied().max().unwrap_or(0));
+    }
+
+    /// Whether `warp` knows that accesses of `other` at `time` are over.
+    fn is_over(&self, warp: usize, other: usize, time: u32) -> bool {
+        warp == other || time < self.known[warp][other]
+    }
+
+    /// Whether time is about to wrap, so that the cells must be cleared and time begun anew.
+    pub fn is_old(&self) -> bool {
+        self.now > u32::MAX / 2
+    }
+}
+
+/// Add what `from` says to `to`.
+pub(crate) fn merge(to: &mut Horizon, from: &Horizon) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = (*to).max(*from));
+}
+
+/// Where an access was made: thread in the block and instruction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub thread: u32,
+    pub pc: u32,
+}
+
+impl Site {
+    fn warp(self) -> usize {
+        self.thread as usize / LANES
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Write {
+    time: u32,
+    atomic: bool,
+    site: Site,
+}
+
+/// Reads since the last write.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reads {
+    time: u32,
+    warps: u32,
+    first: Site,
+    last: Site,
+}
+
+/// The last accesses to a word or byte.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    reads: Reads,
+    write: Write,
+}
+
+/// The earlier of two accesses that race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    pub access: Access,
+    pub site: Site,
+}
+
+impl Cell {
+    #[inline(always)]
+    fn note(&mut self, order: &Order, access: Access, site: Site) -> Option<Earlier> {
+        let warp = site.warp();
+        let fresh = match access {
+            Access::Read => self.reads.warps >> warp & 1 == 1 && self.reads.time >= order.latest[warp],
+            Access::Write => {
+                self.write.time >= order.latest[warp]
+                    && self.write.site.warp() == warp
+                    && !self.write.atomic
+                    && self.reads.warps & !(1 << warp) == 0
+            }
+            Access::Atomic => false,
+        };
+        if fresh { None } else { self.note_anew(order, access, site) }
+    }
+
+    fn note_anew(&mut self, order: &Order, access: Access, site: Site) -> Option<Earlier> {
+        let found = self.race(order, access, site);
+        let warp = site.warp();
+        if access != Access::Read {
+            self.write = Write { time: order.now, atomic: access == Access::Atomic, site };
+            self.reads.warps = 0;
+            return found;
+        }
+        let reads = &mut self.reads;
+        let over = reads.time < order.latest[warp]
+            && others(reads.warps, warp).all(|other| order.is_over(warp, other, reads.time));
+        if over {
+            *reads = Reads { time: order.now, warps: 1 << warp, first: site, last: site };
+        } else {
+            reads.warps |= 1 << warp;
+            reads.last = site;
+        }
+        found
+    }
+
+    /// The earlier access that this one races with.
+    fn race(&self, order: &Order, access: Access, site: Site) -> Option<Earlier> {
+        let warp = site.warp();
+        let Write { time, atomic, site: writer } = self.write;
+        let earlier = if atomic { Access::Atomic } else { Access::Write };
+        if time != 0 && access.conflicts(earlier) && !order.is_over(warp, writer.warp(), time) {
+            return Some(Earlier { access: earlier, site: writer });
+        }
+        if access == Access::Read {
+            return None;
+        }
+        let reads = &self.reads;
+        let other = others(reads.warps, warp).find(|&other| !order.is_over(warp, other, reads.time))?;
+        let known = [reads.first, reads.last].into_iter().find(|site| site.warp() == other);
+        let site = known.unwrap_or(Site { thread: (other * LANES) as u32, pc: reads.last.pc });
+        Some(Earlier { access: Access::Read, site })
+    }
+}
+
+fn others(warps: u32, warp: usize) -> impl Iterator<Item = usize> {
+    crate::machine::lanes(warps & !(1 << warp))
+}
+
+/// The shadow of a block's shared memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shadow {
+    words: Vec<Cell>,
+    /// One cell a byte, for accesses of one or two bytes; empty until the first.
+    bytes: Vec<Cell>,
+}
+
+impl Shadow {
+    /// Make room for `bytes` bytes; cells of earlier blocks are over by their time.
+    pub fn reset(&mut self, bytes: usize, order: &mut Order) {
+        if order.is_old() {
+            self.words.clear();
+            self.bytes.clear();
+            *order = Order::default();
+        }
+        self.words.resize(bytes.div_ceil(4), Cell::default());
+    }
+
+    /// Note an access to `bytes` bytes at `offset`; the earlier access that it races with, if any.
+    #[inline]
+    pub fn note(
+        &mut self,
+        order: &Order,
+        offset: usize,
+        bytes: usize,
+        access: Access,
+        site: Site,
+    ) -> Option<Earlier> {
+        if bytes < 4 {
+            return self.note_narrow(order, offset, bytes, access, site);
+        }
+        let mut found = None;
+        for cell in &mut self.words[offset / 4..(offset + bytes) / 4] {
+            found = found.or(cell.note(order, access, site));
+        }
+        if !self.bytes.is_empty() {
+            let cells = self.bytes[offset..offset + bytes].iter();
+            found = found.or(cells.filter_map(|cell| cell.race(order, access, site)).next());
+        }
+        found
+    }
+
+    fn note_narrow(
+        &mut self,
+        order: &Order,
+        offset: usize,
+        bytes: usize,
+        access: Access,
+        site: Site,
+    ) -> Option<Earlier> {
+        self.bytes.resize(self.words.len() * 4, Cell::default());
+        let wide = self.words[offset / 4].race(order, access, site);
+        let cells = self.bytes[offset..offset + bytes].iter_mut();
+        cells.fold(wide, |found, cell| found.or(cell.note(order, access, site)))
+    }
+}
