@@ -49,7 +49,7 @@ impl Bar {
             Some(steps),
             if stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
         );
-        let template = "{prefix} {bar:30.cyan/dim} {pos}/{len} {msg} {eta} left";
+        let template = "{prefix} {bar:20.cyan/dim} {pos}/{len}  {msg}  {eta} left";
         bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
         // A resumed run has not done the earlier steps at today's speed.
         bar.set_position(progress.steps as u64);
