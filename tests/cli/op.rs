@@ -56,7 +56,9 @@ fn takes_attributes() {
 
     run(op("maxpool_fprop", &input, &out).args(["--attr", "window=2.5"])).failed(1, &["window", "2.5"]);
     run(op("maxpool_fprop", &input, &out).args(["--attr", "window=-1"])).failed(1, &["window"]);
-    run(op("maxpool_fprop", &input, &out).args(["--attr", "widow=2"])).failed(1, &["widow"]);
+    run(op("maxpool_fprop", &input, &out).args(["--attr", "window=2", "--attr", "widow=2"]))
+        .failed(1, &["[window]", "`widow`"]);
+    run(&mut op("maxpool_fprop", &input, &out)).failed(1, &["the attribute window"]);
     run(op("maxpool_fprop", &input, &out).args(["--attr", "window"])).failed(2, &["NAME=NUMBER"]);
     run(op("maxpool_fprop", &input, &out).args(["--attr", "window=two"])).failed(2, &["two"]);
 }
@@ -66,9 +68,9 @@ fn names_what_does_not_fit() {
     let (folder, out) = scratch();
     let x = || f32s(&[2, 3], &[0.0; 6]);
     let input = file(folder.path(), &[("y", x())]);
-    run(&mut op("relu_fprop", &input, &out)).failed(1, &["relu_fprop", "`y`"]);
-    let input = file(folder.path(), &[]);
-    run(&mut op("relu_fprop", &input, &out)).failed(1, &["relu_fprop", "no tensor of this name"]);
+    run(&mut op("relu_fprop", &input, &out)).failed(1, &["relu_fprop: expected x", "no tensor of this name"]);
+    let input = file(folder.path(), &[("x", x()), ("z", x())]);
+    run(&mut op("relu_fprop", &input, &out)).failed(1, &["relu_fprop", "`z`"]);
     run(&mut op("rleu_fprop", &input, &out)).failed(2, &["rleu_fprop", "relu_fprop"]);
     let weight = f32s(&[2, 4], &[0.0; 8]);
     let bias = f32s(&[2], &[0.0; 2]);

@@ -54,6 +54,10 @@ fn come_from_flags_then_environment_then_file_then_defaults() {
     run(from_file(&file, &path).env("CUGRAD_SEED", "12").args(["--seed", "13", "--nesterov"])).succeeded();
     assert_eq!(setting(&path, "seed"), "13");
     assert_eq!(setting(&path, "nesterov"), "true");
+
+    let path = folder.path().join("last-flag");
+    run(from_file(&file, &path).args(["--seed", "13", "--seed", "14"])).succeeded();
+    assert_eq!(setting(&path, "seed"), "14");
 }
 
 #[test]

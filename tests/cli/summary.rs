@@ -89,6 +89,6 @@ fn state_has_the_names_and_shapes_of_the_design() {
 #[test]
 fn refuses_a_width_that_is_none() {
     for width in ["0", "-1", "100000", "wide"] {
-        run(&mut cugrad(["summary", "--width", width])).failed(2, &["--width"]);
+        run(&mut cugrad(["summary", &format!("--width={width}")])).failed(2, &["--width"]);
     }
 }
