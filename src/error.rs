@@ -135,6 +135,15 @@ impl Error {
         Error::Format { path: path.as_ref().to_path_buf(), why: why.into() }
     }
 
+    /// An [`Error::Config`] as an [`Error::Format`] about `path`, from where the setting came; any
+    /// other error as it is.
+    pub fn about_file(self, path: impl AsRef<Path>) -> Error {
+        match self {
+            Error::Config(why) => Error::format(path, why),
+            other => other,
+        }
+    }
+
     /// The exit status a command ends with: 2 for wrong usage, 130 when interrupted, else 1.
     pub fn exit_status(&self) -> u8 {
         match self {

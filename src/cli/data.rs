@@ -1,5 +1,6 @@
 //! `cugrad data`
 
+use super::output::result;
 use super::source::SourceArgs;
 use crate::data::Wanted;
 use crate::data::report::{Report, SplitReport};
@@ -26,22 +27,22 @@ impl Data {
     pub fn run(self) -> Result<()> {
         let splits = self.source.load(self.data, self.data_dir)?;
         let report = Report::new(&splits)?;
-        println!("{}\n", report.source);
+        result(format_args!("{}\n", report.source))?;
         for file in &report.files {
-            println!("{}  {:>10} bytes  {}", file.sha256, file.bytes, file.path.display());
+            result(format_args!("{}  {:>10} bytes  {}", file.sha256, file.bytes, file.path.display()))?;
         }
         if !report.files.is_empty() {
-            println!();
+            result("")?;
         }
         let [train, test] = &report.splits;
-        println!("{:<12} {:>8} {:>8}", "images", "train", "test");
+        result(format_args!("{:<12} {:>8} {:>8}", "images", "train", "test"))?;
         for (i, class) in report.classes.iter().enumerate() {
-            println!("{class:<12} {:>8} {:>8}", train.counts[i], test.counts[i]);
+            result(format_args!("{class:<12} {:>8} {:>8}", train.counts[i], test.counts[i]))?;
         }
-        println!("{:<12} {:>8} {:>8}\n", "in all", train.images, test.images);
-        report.splits.iter().for_each(print_channels);
+        result(format_args!("{:<12} {:>8} {:>8}\n", "in all", train.images, test.images))?;
+        report.splits.iter().try_for_each(print_channels)?;
         let findings = report.verify();
-        findings.iter().for_each(|finding| println!("odd: {finding}"));
+        findings.iter().try_for_each(|finding| result(format_args!("odd: {finding}")))?;
         match self.verify && !findings.is_empty() {
             true => Err(Error::Data(format!("{}: {} findings", report.source, findings.len()))),
             false => Ok(()),
@@ -49,12 +50,12 @@ impl Data {
     }
 }
 
-fn print_channels(split: &SplitReport) {
+fn print_channels(split: &SplitReport) -> Result<()> {
     let numbers = |values: [f64; 3]| values.map(|v| format!("{v:.4}")).join(" ");
-    println!(
+    result(format_args!(
         "{:<5} mean {}  deviation {}  (red green blue, of pixel/255)",
         split.name,
         numbers(split.channels.mean),
         numbers(split.channels.std)
-    );
+    ))
 }

@@ -1,6 +1,7 @@
 //! `cugrad eval`
 
 use super::DeviceArgs;
+use super::output::{message, result};
 use super::source::SourceArgs;
 use crate::data::{Images, Wanted};
 use crate::error::Result;
@@ -8,6 +9,7 @@ use crate::nn::state;
 use crate::tensor::DType;
 use crate::train::{Evaluation, NormalizationChoice, evaluate};
 use clap::Args;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -23,7 +25,7 @@ pub struct Eval {
     data_dir: Option<PathBuf>,
     /// Test on the first images only
     #[arg(long, value_name = "IMAGES")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     /// Images at a time
     #[arg(long, default_value = "500", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
@@ -44,45 +46,41 @@ impl Eval {
         let device = self.device.open()?;
         let mut net = state::load(&self.weights, &device, DType::F32)?;
         let splits = self.source.load(self.data, self.data_dir)?;
-        eprintln!("data: {}", splits.source);
-        let test = Images::new(&device, &splits.test, self.limit)?;
+        message(format_args!("data: {}", splits.source));
+        let test = Images::new(&device, &splits.test, self.limit.map(NonZeroUsize::get))?;
         let normalization = self.normalization.into();
-        let result = evaluate(&mut net, &test, &normalization, DType::F32, self.batch as usize)?;
+        let found = evaluate(&mut net, &test, &normalization, DType::F32, self.batch as usize)?;
         match self.json {
-            true => println!("{:#}", to_json(&result, &splits.test.classes)),
-            false => print(&result, &splits.test.classes),
+            true => result(format_args!("{:#}", to_json(&found, &splits.test.classes))),
+            false => print(&found, &splits.test.classes),
         }
-        Ok(())
     }
 }
 
-fn to_json(result: &Evaluation, classes: &[String]) -> serde_json::Value {
+fn to_json(found: &Evaluation, classes: &[String]) -> serde_json::Value {
     serde_json::json!({
-        "images": result.images(),
-        "loss": result.loss,
-        "correct": result.correct(),
-        "accuracy": result.accuracy(),
+        "images": found.images(),
+        "loss": found.loss,
+        "correct": found.correct(),
+        "accuracy": found.accuracy(),
         "classes": classes,
-        "class_accuracy": (0..classes.len()).map(|c| result.class_accuracy(c)).collect::<Vec<_>>(),
-        "confusion": result.confusion,
+        "class_accuracy": (0..classes.len()).map(|c| found.class_accuracy(c)).collect::<Vec<_>>(),
+        "confusion": found.confusion,
     })
 }
 
-fn print(result: &Evaluation, classes: &[String]) {
-    println!("test loss      {:.4}", result.loss);
-    println!(
-        "test accuracy  {:.2}% ({} of {})\n",
-        100.0 * result.accuracy(),
-        result.correct(),
-        result.images()
-    );
-    println!("rows: the true class; columns: how often the network said so\n");
+fn print(found: &Evaluation, classes: &[String]) -> Result<()> {
+    result(format_args!("test loss      {:.4}", found.loss))?;
+    let (correct, images) = (found.correct(), found.images());
+    result(format_args!("test accuracy  {:.2}% ({correct} of {images})\n", 100.0 * found.accuracy()))?;
+    result("rows: the true class; columns: how often the network said so\n")?;
     let name = |i: usize| format!("{:>6}", classes[i].chars().take(6).collect::<String>());
     let columns: String = (0..classes.len()).map(|c| " ".to_string() + &name(c)).collect();
-    println!("{:<12} {:>8}{columns}", "", "accuracy");
-    for (truth, row) in result.confusion.iter().enumerate() {
+    result(format_args!("{:<12} {:>8}{columns}", "", "accuracy"))?;
+    for (truth, row) in found.confusion.iter().enumerate() {
         let counts: String = row.iter().map(|n| format!(" {n:>6}")).collect();
-        let accuracy = result.class_accuracy(truth).map_or("-".into(), |a| format!("{:.2}%", 100.0 * a));
-        println!("{:<12} {accuracy:>8}{counts}", classes[truth]);
+        let accuracy = found.class_accuracy(truth).map_or("-".into(), |a| format!("{:.2}%", 100.0 * a));
+        result(format_args!("{:<12} {accuracy:>8}{counts}", classes[truth]))?;
     }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 mod data;
 mod eval;
 mod op;
+mod output;
 mod progress;
 mod source;
 mod step;
@@ -12,12 +13,13 @@ mod train_args;
 
 use crate::device::{Device, DeviceChoice};
 use crate::error::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use output::{message, reader_left};
 use std::process::ExitCode;
 
 /// Train, test and study a CIFAR-10 ResNet on hand-written CUDA kernels.
 #[derive(Parser)]
-#[command(name = "cugrad", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "cugrad", version, propagate_version = true, max_term_width = 100, args_override_self = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -51,7 +53,7 @@ impl DeviceArgs {
     fn open(self) -> Result<Device> {
         let (device, said) = Device::open(self.device)?;
         if self.device == DeviceChoice::Auto {
-            eprintln!("{said}");
+            message(said);
         }
         Ok(device)
     }
@@ -60,8 +62,10 @@ impl DeviceArgs {
 /// Runs the command line, and returns the status to exit with: 0, 1 for a failure, 2 for wrong
 /// usage, 130 when interrupted.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Train(command) => command.run(),
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let done = match cli.command {
+        Command::Train(command) => command.run(&matches),
         Command::Eval(command) => command.run(),
         Command::Summary(command) => command.run(),
         Command::Step(command) => command.run(),
@@ -70,8 +74,9 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(e) if reader_left(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}");
+            message(format_args!("error: {e}"));
             ExitCode::from(e.exit_status())
         }
     }

@@ -1,6 +1,7 @@
 //! `cugrad op`
 
 use super::DeviceArgs;
+use super::output::result;
 use crate::error::{Error, Result};
 use crate::files::{FileTensor, FileTensors, Metadata, read_tensors, write_tensors};
 use crate::ops::registry::{Arguments, OPERATIONS, Operand, Operation, Values, find};
@@ -42,8 +43,7 @@ impl Op {
     pub fn run(self) -> Result<()> {
         // Without --list, clap has seen to it that all three are there.
         let (Some(name), Some(input), Some(output)) = (self.name, self.input, self.output) else {
-            OPERATIONS.iter().for_each(describe);
-            return Ok(());
+            return OPERATIONS.iter().try_for_each(describe);
         };
         let operation = find(&name)?;
         let device = self.device.open()?;
@@ -63,7 +63,7 @@ impl Op {
             .collect::<Result<FileTensors>>()?;
         write_tensors(&output, &tensors, Metadata::new())?;
         for (name, tensor) in &results {
-            println!("{name} {:?} {:?}", tensor.shape(), tensor.dtype());
+            result(format_args!("{name} {:?} {:?}", tensor.shape(), tensor.dtype()))?;
         }
         Ok(())
     }
@@ -81,17 +81,16 @@ fn dtype_for(operand: Option<&Operand>, tensor: &FileTensor) -> DType {
     }
 }
 
-fn describe(operation: &Operation) {
-    println!("{}\n  {}", operation.name, operation.equation);
-    let list = |label: &str, items: Vec<String>| {
-        if !items.is_empty() {
-            println!("  {label:<4} {}", items.join("; "));
-        }
+fn describe(operation: &Operation) -> Result<()> {
+    result(format_args!("{}\n  {}", operation.name, operation.equation))?;
+    let list = |label: &str, items: Vec<String>| match items.is_empty() {
+        true => Ok(()),
+        false => result(format_args!("  {label:<4} {}", items.join("; "))),
     };
-    list("in", operation.inputs.iter().map(ToString::to_string).collect());
-    list("attr", operation.attributes.iter().map(ToString::to_string).collect());
-    list("out", operation.outputs.iter().map(ToString::to_string).collect());
-    println!();
+    list("in", operation.inputs.iter().map(ToString::to_string).collect())?;
+    list("attr", operation.attributes.iter().map(ToString::to_string).collect())?;
+    list("out", operation.outputs.iter().map(ToString::to_string).collect())?;
+    result("")
 }
 
 fn attribute(text: &str) -> std::result::Result<(String, f64), String> {

@@ -1,5 +1,6 @@
 //! What a training run shows: a bar on a terminal, a plain line an epoch elsewhere, and the run's log.
 
+use super::output::message;
 use crate::error::Result;
 use crate::train::{EpochMetrics, Observer, Progress, RunDir, StepMetrics, TrainConfig};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// [`crate::Error::Io`] naming the log.
 pub fn say(run: &RunDir, line: &str) -> Result<()> {
-    eprintln!("{line}");
+    message(line);
     run.log(line)
 }
 
@@ -94,7 +95,7 @@ impl Observer for Bar {
             self.epoch.images_per_second(),
         );
         self.epoch = Tally::new();
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| message(&line));
         self.run.log(&line)
     }
 }

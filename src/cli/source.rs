@@ -1,5 +1,6 @@
 //! Where the images come from, and the bar of their download.
 
+use super::output::message;
 use crate::data::download::Progress;
 use crate::data::{Places, Splits, Wanted, source};
 use crate::error::Result;
@@ -61,6 +62,6 @@ impl DownloadBar {
         if let Some(bar) = self.0.take() {
             bar.finish_and_clear();
         }
-        eprintln!("{line}");
+        message(line);
     }
 }

@@ -1,5 +1,6 @@
 //! `cugrad summary`
 
+use super::output::result;
 use super::thousands;
 use crate::data::{CHANNELS, SIDE};
 use crate::device::Device;
@@ -37,26 +38,22 @@ impl Summary {
         let macs: u64 = rows.iter().map(|r| r.macs).sum();
         if self.json {
             let table = serde_json::json!({ "layers": rows, "parameters": parameters, "macs": macs });
-            println!("{table:#}");
-            return Ok(());
+            return result(format_args!("{table:#}"));
         }
-        println!("{:<18} {:<20} {:<18} {:>11} {:>13}", "layer", "kind", "output", "parameters", "MACs");
-        println!("{:<18} {:<20} {:<18}", "input", "", format!("[N, {SIDE}, {SIDE}, {CHANNELS}]"));
+        let line = |name: &str, kind: &str, output: &str, parameters: &str, macs: &str| {
+            let line = format!("{name:<18} {kind:<20} {output:<18} {parameters:>11} {macs:>13}");
+            result(line.trim_end())
+        };
+        line("layer", "kind", "output", "parameters", "MACs")?;
+        line("input", "", &format!("[N, {SIDE}, {SIDE}, {CHANNELS}]"), "", "")?;
         for row in &rows {
             let output: Vec<String> = row.output.iter().map(usize::to_string).collect();
-            println!(
-                "{:<18} {:<20} {:<18} {:>11} {:>13}",
-                row.name,
-                row.kind,
-                format!("[N, {}]", output.join(", ")),
-                thousands(row.parameters),
-                thousands(row.macs)
-            );
+            let output = format!("[N, {}]", output.join(", "));
+            line(&row.name, &row.kind, &output, &thousands(row.parameters), &thousands(row.macs))?;
         }
-        println!("\nparameters  {}", thousands(parameters));
-        println!("MACs        {} an image, forward", thousands(macs));
-        println!("weights     {:.1} MB as f32", parameters as f64 * 4e-6);
-        Ok(())
+        result(format_args!("\nparameters  {}", thousands(parameters)))?;
+        result(format_args!("MACs        {} an image, forward", thousands(macs)))?;
+        result(format_args!("weights     {:.1} MB as f32", parameters as f64 * 4e-6))
     }
 }
 

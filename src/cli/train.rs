@@ -1,12 +1,13 @@
 //! `cugrad train`
 
+use super::output::{message, result};
 use super::progress::{Bar, say};
 use super::source::SourceArgs;
 use super::train_args::TrainArgs;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::train::{Outcome, Preset, RunDir, TrainConfig, Trainer, read_epochs};
-use clap::Args;
+use clap::{ArgMatches, Args};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +28,7 @@ pub struct Train {
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
     /// Continue the run of this folder, with its own settings
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "run_dir", "TrainArgs"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "run_dir"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
@@ -37,16 +38,25 @@ pub struct Train {
 }
 
 impl Train {
-    pub fn run(self) -> Result<()> {
-        let stop = stop_on_ctrl_c()?;
+    /// Trains; `matches` are those of the whole command line.
+    pub fn run(self, matches: &ArgMatches) -> Result<()> {
+        let flag = matches.subcommand_matches("train").and_then(TrainArgs::first_flag);
+        if let (Some(_), Some(flag)) = (&self.resume, flag) {
+            return Err(Error::Config(format!(
+                "--{flag} cannot be used with --resume: a run is continued with its own settings"
+            )));
+        }
         let json = self.json;
         let (mut trainer, run, config) = self.prepare()?;
+        // Until here Ctrl-C ends the program at once: there is nothing to save.
+        let stop = stop_on_ctrl_c()?;
         let mut bar = Bar::new(&config, &run, trainer.progress(), trainer.batches());
         let outcome = trainer.train(&mut bar, &stop);
         bar.finish();
-        if let Err(e) = &outcome {
-            run.log(&format!("ended: {e}"))?;
-        }
+        run.log(&match &outcome {
+            Ok(done) => format!("finished: test accuracy {:.4}{}", done.last.accuracy(), peak_memory()),
+            Err(e) => format!("ended: {e}{}", peak_memory()),
+        })?;
         report(&outcome?, &run, json)
     }
 
@@ -76,12 +86,22 @@ impl Train {
             Some(run) => run,
             None => RunDir::create(self.run_dir.as_deref(), &config)?,
         };
+        run.log(&format!("cugrad {}, {} threads", env!("CARGO_PKG_VERSION"), rayon::current_num_threads()))?;
+        run.log(&format!("settings: {}", serde_json::json!(config)))?;
         for line in said {
             say(&run, &line)?;
         }
         let mut trainer = Trainer::new(config.clone(), device, &splits, run.clone())?;
         if resumed {
             trainer.resume()?;
+            let done = trainer.progress();
+            say(
+                &run,
+                &match trainer.is_finished() {
+                    true => format!("the run is complete after {} epochs: nothing to train", done.epochs),
+                    false => format!("continuing in epoch {} at step {}", done.epochs + 1, done.steps),
+                },
+            )?;
         }
         Ok((trainer, run, config))
     }
@@ -101,12 +121,11 @@ fn report(outcome: &Outcome, run: &RunDir, json: bool) -> Result<()> {
             "best_accuracy": outcome.best_accuracy,
             "best_epoch": outcome.best_epoch,
         });
-        println!("{summary:#}");
-        return Ok(());
+        return result(format_args!("{summary:#}"));
     }
-    println!("epoch       lr  train loss  train acc  test loss  test acc");
+    result("epoch       lr  train loss  train acc  test loss  test acc")?;
     for e in &epochs {
-        println!(
+        result(format_args!(
             "{:>5}  {:.5}  {:>10.4}  {:>8.2}%  {:>9.4}  {:>7.2}%",
             e.epoch,
             e.lr,
@@ -114,18 +133,24 @@ fn report(outcome: &Outcome, run: &RunDir, json: bool) -> Result<()> {
             100.0 * e.train_accuracy,
             e.test_loss,
             100.0 * e.test_accuracy
-        );
+        ))?;
     }
-    println!(
+    result(format_args!(
         "\ntest accuracy {:.2}% ({} of {}); best {:.2}% after epoch {}",
         100.0 * accuracy,
         outcome.last.correct(),
         outcome.last.images(),
         100.0 * outcome.best_accuracy,
         outcome.best_epoch
-    );
-    println!("run {}", run.path().display());
-    Ok(())
+    ))?;
+    result(format_args!("run {}", run.path().display()))
+}
+
+/// The most memory that this process ever had, for the log; nothing where the system does not say.
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.map_or(String::new(), |peak| format!("; peak memory {}", peak.trim()))
 }
 
 /// The preset that `auto` means on `device`.
@@ -149,7 +174,7 @@ fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
+        message("\nstopping after this step; press Ctrl-C again to stop at once");
     })
     .map_err(|e| Error::Config(format!("cannot watch for Ctrl-C: {e}")))?;
     Ok(stop)

@@ -4,7 +4,8 @@ use crate::data::Wanted;
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::train::{NormalizationChoice, Precision, Preset, TrainConfig};
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -96,6 +97,15 @@ pub struct TrainArgs {
 }
 
 impl TrainArgs {
+    /// The first setting that was given as a flag; what the environment gives does not count.
+    pub fn first_flag(matches: &ArgMatches) -> Option<String> {
+        let settings = TrainArgs::augment_args(clap::Command::new("settings"));
+        let flag = settings.get_arguments().find(|argument| {
+            matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
+        });
+        flag.and_then(|argument| argument.get_long()).map(str::to_string)
+    }
+
     /// The settings, resolved: these over those of `file` over the defaults of the preset, which is
     /// `auto_preset` where none is named.
     ///
@@ -109,16 +119,16 @@ impl TrainArgs {
     ) -> Result<TrainConfig> {
         let flags = TrainArgs { augment: self.no_augment.then_some(false), ..self };
         let mut given = match file {
-            Some(path) => table(&read(path)?),
+            Some(path) => table(&read(path)?)?,
             None => toml::Table::new(),
         };
-        given.extend(table(&flags));
+        given.extend(table(&flags)?);
         let preset = match given.remove("preset").map(toml::Value::try_into).transpose() {
             Ok(None | Some(Preset::Auto)) => auto_preset()?,
             Ok(Some(preset)) => preset,
             Err(e) => return Err(Error::Config(e.to_string())),
         };
-        let mut settings = table(&TrainConfig::defaults(preset));
+        let mut settings = table(&TrainConfig::defaults(preset))?;
         // The cycle ends where it began, unless told otherwise.
         if let (Some(lr_min), false) = (given.get("lr-min"), given.contains_key("lr-end")) {
             settings.insert("lr-end".into(), lr_min.clone());
@@ -145,6 +155,7 @@ fn read(path: &Path) -> Result<TrainArgs> {
 }
 
 /// The settings that are given, by key.
-fn table(settings: &impl Serialize) -> toml::Table {
-    toml::Table::try_from(settings).expect("settings are plain values")
+fn table(settings: &impl Serialize) -> Result<toml::Table> {
+    // Integers beyond 63 bits and paths that are no text have no place in TOML.
+    toml::Table::try_from(settings).map_err(|e| Error::Config(format!("a setting cannot be kept: {e}")))
 }

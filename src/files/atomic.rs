@@ -4,6 +4,10 @@ use crate::error::{Error, Result};
 use std::io::Write;
 use std::path::Path;
 
+/// The name of a file that is not yet whole begins and ends so.
+const PREFIX: &str = ".cugrad-";
+const SUFFIX: &str = ".part";
+
 /// Writes `bytes` to a temporary file beside `path`, flushes it to the disk and renames it, so that
 /// neither a crash nor a full disk leaves half a file or loses the old one.
 ///
@@ -14,13 +18,33 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", path))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .suffix(SUFFIX)
+        .tempfile_in(folder)
+        .map_err(Error::io("write", path))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
     file.as_file().sync_all().map_err(Error::io("write", path))?;
     make_readable(file.as_file()).map_err(Error::io("write", path))?;
     file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
     // The rename itself is on the disk only when the folder is.
     sync_folder(folder).map_err(Error::io("write", path))
+}
+
+/// Removes what a program that was killed in [`write_atomically`] has left in `folder`. Nobody else may
+/// be writing there.
+///
+/// # Errors
+/// [`Error::Io`] naming what cannot be read or removed.
+pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let entry = entry.map_err(Error::io("read", folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+            std::fs::remove_file(entry.path()).map_err(Error::io("remove", entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Temporary files are private; what they become is not.

@@ -3,5 +3,5 @@
 mod atomic;
 mod tensors;
 
-pub use atomic::write_atomically;
+pub use atomic::{remove_leftovers, write_atomically};
 pub use tensors::{FileTensor, FileTensors, Metadata, read_tensors, write_tensors};

@@ -49,6 +49,16 @@ impl ResNet {
         self.width
     }
 
+    /// Where its parameters live.
+    pub fn device(&self) -> Device {
+        self.fc.weight.device()
+    }
+
+    /// The type it computes in.
+    pub fn dtype(&self) -> DType {
+        self.fc.weight.dtype()
+    }
+
     /// `x [N,32,32,3]` to logits `[N,10]`.
     pub fn forward(&mut self, tape: &mut Tape, x: &Tensor, mode: Mode) -> Result<Tensor> {
         self.forward_observed(tape, x, mode, &mut |_| {})

@@ -74,11 +74,7 @@ pub fn save(net: &mut ResNet, path: &Path) -> Result<()> {
 /// [`Error::Format`] naming the first tensor that is missing, unknown or of another shape.
 pub fn load(path: &Path, device: &Device, dtype: DType) -> Result<ResNet> {
     let (tensors, _) = read_tensors(path)?;
-    let net = from_file(&tensors, device, dtype);
-    net.map_err(|why| match why {
-        Error::Config(why) => Error::format(path, why),
-        other => other,
-    })
+    from_file(&tensors, device, dtype).map_err(|why| why.about_file(path))
 }
 
 /// A network with the state `tensors`; its width is theirs.

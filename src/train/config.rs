@@ -10,6 +10,11 @@ use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// The widest network; it has 1.7 billion parameters.
+pub const MAX_WIDTH: usize = 1024;
+/// The longest run; steps are counted in 64 bits, epochs in 32.
+const MAX_EPOCHS: usize = 1_000_000;
+
 /// Every setting of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -176,11 +181,20 @@ impl TrainConfig {
             0 => Err(Error::Config(format!("{flag} is 0, expected at least 1"))),
             _ => Ok(()),
         };
+        let at_most = |flag: &str, value: usize, most: usize| match value > most {
+            true => Err(Error::Config(format!("{flag} is {value}, expected at most {most}"))),
+            false => Ok(()),
+        };
         at_least_one("--width", self.width)?;
+        at_most("--width", self.width, MAX_WIDTH)?;
         at_least_one("--epochs", self.epochs)?;
+        at_most("--epochs", self.epochs, MAX_EPOCHS)?;
         at_least_one("--batch", self.batch)?;
         at_least_one("--limit", self.limit.unwrap_or(1))?;
         at_least_one("--test-limit", self.test_limit.unwrap_or(1))?;
+        if self.name.is_empty() || self.name.contains(std::path::is_separator) {
+            return Err(Error::Config(format!("--name is `{}`, expected the name of one folder", self.name)));
+        }
         let within = |flag: &str, value: f64, low: f64, high: f64| {
             if (low..high).contains(&value) {
                 return Ok(());

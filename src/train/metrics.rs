@@ -88,6 +88,11 @@ impl Metrics {
         self.write_csv()
     }
 
+    /// Flushes metrics.jsonl to the disk, so that it is never behind a checkpoint.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(Error::io("write", &self.jsonl))
+    }
+
     fn append(&mut self, line: &Line) -> Result<()> {
         self.file.write_all(to_json(line).as_bytes()).map_err(Error::io("write", &self.jsonl))
     }

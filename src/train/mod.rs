@@ -4,12 +4,14 @@ mod checkpoint;
 mod config;
 mod evaluate;
 mod metrics;
+mod plain_steps;
 mod run_dir;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, Progress};
-pub use config::{NormalizationChoice, Precision, Preset, TrainConfig};
+pub use config::{MAX_WIDTH, NormalizationChoice, Precision, Preset, TrainConfig};
 pub use evaluate::{Evaluation, evaluate};
 pub use metrics::{EpochMetrics, Metrics, StepMetrics, read_epochs};
+pub use plain_steps::{PlainSteps, Rows, StepsOutcome};
 pub use run_dir::RunDir;
 pub use trainer::{Observer, Outcome, Trainer};

@@ -11,22 +11,25 @@
 
 use super::TrainConfig;
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
-use std::fs::OpenOptions;
+use crate::files::{remove_leftovers, write_atomically};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A run's folder.
+/// A run's folder. While one is open, no other process can open it.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     path: PathBuf,
+    /// The log, locked.
+    log: Arc<File>,
 }
 
 impl RunDir {
     /// A new folder for a run of `config`: `path`, or one under `runs/` named by the time.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Config`] when `path` already holds a run.
+    /// [`Error::Io`]; [`Error::Config`] when `path` already holds a run, or another process has it open.
     pub fn create(path: Option<&Path>, config: &TrainConfig) -> Result<RunDir> {
         let path = match path {
             Some(path) => path.to_path_buf(),
@@ -40,8 +43,9 @@ impl RunDir {
         }
         let ckpt = path.join("ckpt");
         std::fs::create_dir_all(&ckpt).map_err(Error::io("create", &ckpt))?;
-        let run = RunDir { path };
-        let text = toml::to_string(config).expect("a configuration is plain values");
+        let run = RunDir { log: open_log(&path)?, path };
+        let text = toml::to_string(config)
+            .map_err(|e| Error::Config(format!("the settings cannot be written as TOML: {e}")))?;
         write_atomically(&run.config(), text.as_bytes())?;
         Ok(run)
     }
@@ -49,12 +53,22 @@ impl RunDir {
     /// The folder of an earlier run, and its settings.
     ///
     /// # Errors
-    /// [`Error::Io`] when it is not there, [`Error::Format`] when its config.toml is not ours.
+    /// [`Error::Format`] when it is no run's folder or its config.toml is not ours, [`Error::Config`]
+    /// when another process has it open, [`Error::Io`].
     pub fn open(path: &Path) -> Result<(RunDir, TrainConfig)> {
-        let run = RunDir { path: path.to_path_buf() };
-        let config = run.config();
+        let config = path.join("config.toml");
+        if path.is_dir() && !config.exists() {
+            return Err(Error::format(path, "is no run's folder: it has no config.toml"));
+        }
         let text = std::fs::read_to_string(&config).map_err(Error::io("read", &config))?;
-        let settings = toml::from_str(&text).map_err(|e| Error::format(&config, e.to_string()))?;
+        let settings: TrainConfig =
+            toml::from_str(&text).map_err(|e| Error::format(&config, e.to_string()))?;
+        let settings = settings.checked().map_err(|e| e.about_file(&config))?;
+        let run = RunDir { log: open_log(path)?, path: path.to_path_buf() };
+        let ckpt = path.join("ckpt");
+        std::fs::create_dir_all(&ckpt).map_err(Error::io("create", &ckpt))?;
+        remove_leftovers(path)?;
+        remove_leftovers(&ckpt)?;
         Ok((run, settings))
     }
 
@@ -88,10 +102,22 @@ impl RunDir {
     /// # Errors
     /// [`Error::Io`] naming the log.
     pub fn log(&self, line: &str) -> Result<()> {
-        let path = self.path.join("log");
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io("open", &path))?;
-        writeln!(file, "{} {line}", timestamp()).map_err(Error::io("write", &path))
+        writeln!(&*self.log, "{} {line}", timestamp()).map_err(Error::io("write", self.path.join(LOG)))
+    }
+}
+
+const LOG: &str = "log";
+
+/// The log of the run in `folder`, locked as long as it is open.
+fn open_log(folder: &Path) -> Result<Arc<File>> {
+    let path = folder.join(LOG);
+    let log = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io("open", &path))?;
+    match log.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::Config(format!("{}: another cugrad is at work on this run", folder.display())))
+        }
+        // Some network file systems have no locks; a run there does without.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Arc::new(log)),
     }
 }
 

@@ -84,13 +84,17 @@ impl Trainer {
         if !path.exists() {
             return Ok(());
         }
-        let checkpoint = Checkpoint::read(&path)?;
-        checkpoint.restore(&mut self.net, &mut self.optimizer, &self.device, self.dtype).map_err(
-            |e| match e {
-                Error::Config(why) => Error::format(&path, why),
-                other => other,
-            },
-        )?;
+        let damaged = |e: Error| match e {
+            Error::Format { path, why } => {
+                let help = "delete this file, and --resume starts the run over";
+                Error::Format { path, why: format!("{why}\n  help: {help}") }
+            }
+            other => other,
+        };
+        let checkpoint = Checkpoint::read(&path).map_err(damaged)?;
+        checkpoint
+            .restore(&mut self.net, &mut self.optimizer, &self.device, self.dtype)
+            .map_err(|e| damaged(e.about_file(&path)))?;
         self.progress = checkpoint.progress;
         Ok(())
     }
@@ -98,6 +102,11 @@ impl Trainer {
     /// How far the run has come.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Whether all epochs are done.
+    pub fn is_finished(&self) -> bool {
+        self.progress.epochs >= self.config.epochs
     }
 
     /// Steps in an epoch; the last one may have fewer images.
@@ -111,18 +120,31 @@ impl Trainer {
     /// [`Error::Interrupted`] after `stop`; [`Error::NotFinite`] when the loss is no number; what a
     /// file or the device reports.
     pub fn train(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
-        let schedule = self.config.schedule();
         let mut metrics = Metrics::open(self.run.path(), self.progress.steps, self.progress.epochs)?;
-        while self.progress.epochs < self.config.epochs {
-            self.train_epoch(&schedule, &mut metrics, observer, stop)?;
+        let ended = self.train_epochs(&mut metrics, observer, stop);
+        // However the run ended, both files tell as much.
+        let written = metrics.write_csv();
+        let last = ended?;
+        written?;
+        Ok(Outcome { last, best_accuracy: self.progress.best_accuracy, best_epoch: self.progress.best_epoch })
+    }
+
+    /// The epochs that the run still lacks, and the test after the last one.
+    fn train_epochs(
+        &mut self,
+        metrics: &mut Metrics,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Evaluation> {
+        let schedule = self.config.schedule();
+        let mut last = None;
+        while !self.is_finished() {
+            self.train_epoch(&schedule, metrics, observer, stop)?;
             let test = self.test()?;
-            self.end_epoch(&schedule, &test, &mut metrics, observer)?;
+            self.end_epoch(&schedule, &test, metrics, observer)?;
+            last = Some(test);
         }
-        Ok(Outcome {
-            last: self.test()?,
-            best_accuracy: self.progress.best_accuracy,
-            best_epoch: self.progress.best_epoch,
-        })
+        last.map_or_else(|| self.test(), Ok)
     }
 
     /// The steps that the present epoch still lacks.
@@ -152,7 +174,7 @@ impl Trainer {
             let every = self.config.checkpoint_every;
             let stopping = stop.load(Ordering::Relaxed);
             if stopping || every > 0 && self.progress.steps.is_multiple_of(every) {
-                self.checkpoint()?;
+                self.checkpoint(metrics)?;
             }
             if stopping {
                 return Err(Error::Interrupted { run: self.run.path().to_path_buf() });
@@ -220,11 +242,12 @@ impl Trainer {
             state::save(&mut self.net, &self.run.best())?;
         }
         state::save(&mut self.net, &self.run.last())?;
-        self.checkpoint()?;
+        self.checkpoint(metrics)?;
         observer.on_epoch(&epoch)
     }
 
-    fn checkpoint(&mut self) -> Result<()> {
+    fn checkpoint(&mut self, metrics: &Metrics) -> Result<()> {
+        metrics.sync()?;
         Checkpoint::write(&self.run.resume(), &mut self.net, &mut self.optimizer, &self.progress)
     }
 }

@@ -1,0 +1,12 @@
+//! The command line, called as a user calls it.
+
+mod bad_files;
+mod bad_settings;
+mod eval;
+mod interrupted;
+mod op;
+mod program;
+mod repeatable;
+mod settings;
+mod summary;
+mod terminal;
