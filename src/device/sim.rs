@@ -251,6 +251,10 @@ impl Driver for SimDriver {
     fn read(&self, from: u64, to: &mut [u8]) -> Result<()> {
         const CALL: &str = "copying from the simulated GPU";
         self.expect_no_capture(CALL)?;
+        if !self.0.device.is_written(from, to.len()).map_err(driver(CALL))? {
+            let why = format!("not all of the {} bytes at {from:#x} have been written", to.len());
+            return Err(Error::Driver { call: CALL, why });
+        }
         self.0.device.read(from, to).map_err(driver(CALL))
     }
 
@@ -282,10 +286,8 @@ impl Driver for SimDriver {
 
     fn end_capture(&self) -> Result<Box<dyn Graph>> {
         let recording = lock(&self.0.recording).take();
-        let recording = recording.ok_or(Error::Driver {
-            call: "recording work",
-            why: "no recording was started".into(),
-        })?;
+        let recording = recording
+            .ok_or(Error::Driver { call: "recording work", why: "no recording was started".into() })?;
         Ok(Box::new(RecordedGraph { simulator: Arc::clone(&self.0), recording }))
     }
 
