@@ -18,7 +18,9 @@ type Lines<'a> = BTreeMap<u32, &'a Count>;
 /// The lines that execute most.
 pub fn hottest(profile: &Profile) -> String {
     let report = &profile.largest().report;
-    let mut lines: Vec<(&String, &Count)> = report.by_line.iter().collect();
+    // Line 0 is the compiler's own code.
+    let mut lines: Vec<(&String, &Count)> =
+        report.by_line.iter().filter(|(place, _)| split(place).is_some()).collect();
     lines.sort_by_key(|(_, count)| std::cmp::Reverse(count.warp_instructions));
     lines.truncate(HOTTEST);
     let width = lines.iter().map(|(place, _)| place.len()).max().unwrap_or(0);
@@ -56,7 +58,7 @@ fn annotated(profile: &Profile, file: &str, source: &str, lines: &Lines) -> Stri
         "", "warp", "", "moved", "bank", "share", "instructions", "lanes", "/asked", "confl."
     );
     let mut skipped = false;
-    for (number, text) in (1..).zip(source.lines()) {
+    for (number, text) in (1u32..).zip(source.lines()) {
         let near = number.saturating_sub(CONTEXT)..=number + CONTEXT;
         if lines.range(near).next().is_none() {
             skipped = true;
