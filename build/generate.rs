@@ -91,6 +91,11 @@ fn items(file: &KernelFile, compiled: &Compiled) -> String {
             image_name(file, image)
         )
     });
+    let headers = file.headers.keys().map(|header| {
+        format!(
+            "        ({header:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/kernels/{header}\"))),\n"
+        )
+    });
     let module = format!(
         "#[allow(unused_imports)]\n\
          use crate::device::{{driver::{{Arg, Ptr, PtrMut}}, \
@@ -98,7 +103,8 @@ fn items(file: &KernelFile, compiled: &Compiled) -> String {
          /// `kernels/{name}`, compiled.\n\
          pub static MODULE: Module = Module {{\n    file: \"{name}\",\n    \
          source: include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/kernels/{name}\")),\n    \
-         images: &[\n{}    ],\n}};\n",
+         headers: &[\n{}    ],\n    images: &[\n{}    ],\n}};\n",
+        headers.collect::<String>(),
         images.collect::<String>()
     );
     let constants = file.signature.constants.iter().map(constant);
@@ -112,7 +118,7 @@ fn constant(Constant { name, value, note }: &Constant) -> String {
 }
 
 fn structure_code(entry: &Entry, compiled: &Compiled) -> String {
-    let Entry { name, params, summary, .. } = entry;
+    let Entry { name, params, summary, equation } = entry;
     let camel = structure(entry);
     let constant = name.to_uppercase();
     let join = |lines: Vec<String>| lines.concat();
@@ -147,7 +153,7 @@ fn structure_code(entry: &Entry, compiled: &Compiled) -> String {
     format!(
         "\n{}{allow}#[derive(Clone, Copy, Debug)]\npub struct {camel} {{\n{fields}}}\n\n\
          static {constant}: Entry = Entry {{\n    name: {name:?},\n    summary: {summary:?},\n    \
-         module: &MODULE,\n    params: &[\n{descriptions}    ],\n    resources: &[\n{resources}    ],\n}};\n\n\
+         equation: &{equation:?},\n    module: &MODULE,\n    params: &[\n{descriptions}    ],\n    resources: &[\n{resources}    ],\n}};\n\n\
          impl Launch for {camel} {{\n    const ENTRY: &'static Entry = &{constant};\n    \
          fn args(&self) -> Vec<Arg> {{\n        vec![{args}]\n    }}\n}}\n",
         doc(entry)

@@ -11,6 +11,7 @@ pub mod files;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+pub mod profile;
 pub mod random;
 pub mod report;
 pub mod tape;

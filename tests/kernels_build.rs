@@ -156,7 +156,7 @@ fn chooses_the_image_closest_to_the_gpu() {
         image(ImageKind::CubinExact, 90),
         image(ImageKind::Cubin, 100),
     ];
-    let module = Module { file: "x.cu", source: "", images: &IMAGES };
+    let module = Module { file: "x.cu", source: "", headers: &[], images: &IMAGES };
     let choice = |capability| module.image_for(capability).map(ToString::to_string);
     assert_eq!(choice((7, 5)), None);
     assert_eq!(choice((8, 0)).unwrap(), "sm_80");

@@ -166,6 +166,14 @@ impl Device {
         self.read_memory().global.read(address, out)
     }
 
+    /// Whether all of `bytes` bytes of device memory have been written, by the host or a kernel.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if they do not lie inside one live allocation.
+    pub fn is_written(&self, address: u64, bytes: usize) -> Result<bool, Error> {
+        self.read_memory().global.is_written(address, bytes)
+    }
+
     /// Set `bytes` bytes of device memory to `value`.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod data;
 mod eval;
+mod kernels;
 mod op;
 mod output;
 mod progress;
@@ -37,6 +38,8 @@ enum Command {
     Step(step::Step),
     /// Run one operation, or one gradient, on tensors from a file
     Op(op::Op),
+    /// List the kernels, and profile one without a GPU
+    Kernels(kernels::Kernels),
     /// Say which data set is found where, download it, verify it
     Data(data::Data),
 }
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Summary(command) => command.run(),
         Command::Step(command) => command.run(),
         Command::Op(command) => command.run(),
+        Command::Kernels(command) => command.run(),
         Command::Data(command) => command.run(),
     };
     match done {

@@ -4,7 +4,7 @@ use super::output::{message, result};
 use super::progress::{Bar, say};
 use super::source::SourceArgs;
 use super::train_args::TrainArgs;
-use crate::device::Device;
+use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::train::{Outcome, Preset, RunDir, TrainConfig, Trainer, read_epochs};
 use clap::{ArgMatches, Args};
@@ -75,7 +75,7 @@ impl Train {
                 let choice = self.settings.device(file)?;
                 let (device, line) = Device::open(choice)?;
                 said.push(line);
-                let config = self.settings.resolve(file, || Ok(preset_for(&device, &mut said)))?;
+                let config = self.settings.resolve(file, || Ok(preset_for(choice, &device, &mut said)))?;
                 (None, config, device)
             }
         };
@@ -154,8 +154,12 @@ fn peak_memory() -> String {
 }
 
 /// The preset that `auto` means on `device`.
-fn preset_for(device: &Device, said: &mut Vec<String>) -> Preset {
+fn preset_for(choice: DeviceChoice, device: &Device, said: &mut Vec<String>) -> Preset {
     let (preset, why) = match device {
+        Device::Gpu(_) if choice == DeviceChoice::Sim => (
+            Preset::Quick,
+            "quick; the simulator runs a few images a second, so lower --width, --limit, --test-limit and --epochs",
+        ),
         Device::Gpu(_) => (Preset::Full, "full, the assignment exactly, since there is a GPU"),
         Device::Cpu => (
             Preset::Quick,

@@ -24,6 +24,8 @@ pub struct Module {
     pub file: &'static str,
     /// Its source.
     pub source: &'static str,
+    /// The headers it includes, directly or not: their paths under kernels/, and their sources.
+    pub headers: &'static [(&'static str, &'static str)],
     /// What it was compiled to; empty in a build that found no NVRTC.
     pub images: &'static [Image],
 }
@@ -104,6 +106,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What it computes, from the first line of its header.
     pub summary: &'static str,
+    /// What it computes, as its header writes it, line by line.
+    pub equation: &'static [&'static str],
     /// The module that holds it.
     pub module: &'static Module,
     /// Its parameters, in order.

@@ -11,9 +11,11 @@ mod cuda;
 pub mod driver;
 mod gpu;
 pub mod kernels;
+mod sim;
 
 pub use cpu::{CpuBuffer, Element, Real};
 pub use gpu::{Gpu, GpuBuffer};
+pub use sim::{LaunchLog, SimArch, SimLaunch};
 
 use crate::error::{Error, Result};
 use clap::ValueEnum;
@@ -40,7 +42,7 @@ impl Device {
         match choice {
             DeviceChoice::Cpu => Ok((Device::Cpu, "device: cpu".into())),
             DeviceChoice::Cuda => Device::cuda(0),
-            DeviceChoice::Sim => Err(no_simulator()),
+            DeviceChoice::Sim => Device::sim(SimArch::default(), None),
             DeviceChoice::Auto => match Device::cuda(0) {
                 Err(Error::NoDevice { why, .. }) => {
                     Ok((Device::Cpu, format!("device: cpu, for want of a GPU ({why})")))
@@ -58,6 +60,15 @@ impl Device {
         let gpu = Gpu::new(Box::new(cuda::CudaDriver::open(ordinal)?));
         let line = format!("device: cuda, {}", gpu.driver().info());
         Ok((Device::Gpu(gpu), line))
+    }
+
+    /// A simulated GPU of `arch`, and one line that says what it is. It writes what it runs to `log`.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] when this build has no kernels.
+    pub fn sim(arch: SimArch, log: Option<LaunchLog>) -> Result<(Device, String)> {
+        let gpu = Gpu::new(Box::new(sim::SimDriver::open(arch, log)?));
+        Ok((Device::Gpu(gpu), format!("device: sim, {arch}")))
     }
 
     /// Whether both are the same place.
@@ -83,12 +94,4 @@ pub enum DeviceChoice {
     Cpu,
     /// The simulated GPU.
     Sim,
-}
-
-fn no_simulator() -> Error {
-    let (why, help) = match kernels::NVRTC_MISSING {
-        Some(remedy) => ("this build has no kernels to simulate", remedy),
-        None => ("this version has no simulator", "use --device cpu"),
-    };
-    Error::NoDevice { device: "sim", why: why.into(), help: help.into() }
 }

@@ -205,6 +205,12 @@ impl GlobalMemory {
         })
     }
 
+    /// Whether all of `bytes` bytes have been written.
+    pub fn is_written(&self, address: u64, bytes: usize) -> Result<bool, Error> {
+        let (allocation, offset) = self.find(address, bytes as u64)?;
+        Ok((offset..offset + bytes).all(|at| allocation.is_written(at, 1)))
+    }
+
     /// What kernels see.
     pub fn view(&self) -> GlobalView<'_> {
         GlobalView { allocations: self.live.values().collect(), freed: &self.freed }

@@ -1,0 +1,97 @@
+//! Every operation and every rung of the ladder, by the kernels, against the definitions in f64.
+
+use crate::common::cases::{CASES, Case, LARGE_CASES};
+use crate::common::compare::relative_error;
+use crate::logged_sim;
+use crate::reference::reference;
+use cugrad::device::kernels;
+use cugrad::ops::conv3x3::ladder;
+use cugrad::ops::registry::Arguments;
+use cugrad::{DType, Device, Result, Tape, Tensor};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+/// How far f32 may be from f64, in the L2 norm.
+const TOLERANCE: f64 = 1e-5;
+
+/// A rung of the convolution's ladder: the operation that it computes, and how it is called.
+type Rung = (&'static str, &'static str, fn(&Arguments) -> Result<Tensor>);
+
+const RUNGS: &[Rung] = &[
+    ("fprop_naive", "conv3x3_fprop", |a| {
+        ladder::fprop_naive(&a.tensors["x"], &a.tensors["filter"], a.tensors.get("bias"))
+    }),
+    ("dgrad_naive", "conv3x3_dgrad", |a| ladder::dgrad_naive(&a.tensors["dy"], &a.tensors["filter"])),
+    ("wgrad_naive", "conv3x3_wgrad", |a| ladder::wgrad_naive(&a.tensors["x"], &a.tensors["dy"])),
+];
+
+/// What the cases came to: what is wrong, and which kernels ran.
+struct Outcome {
+    failures: Vec<String>,
+    launched: BTreeSet<&'static str>,
+}
+
+/// All cases, run once for the tests below.
+static OUTCOME: LazyLock<Outcome> = LazyLock::new(|| {
+    let (device, log) = logged_sim();
+    let mut failures = Vec::new();
+    for case in CASES.iter().chain(LARGE_CASES) {
+        let operation = case.operation();
+        check(&device, case, &case.to_string(), &mut failures, |arguments| {
+            let mut got = operation.run(&mut Tape::no_grad(), arguments)?;
+            Ok(operation.outputs.iter().filter_map(|output| got.remove(output.name)).collect())
+        });
+        for (rung, _, run) in RUNGS.iter().filter(|rung| rung.1 == case.op) {
+            check(&device, case, &format!("{rung} {case}"), &mut failures, |a| Ok(vec![run(a)?]));
+        }
+    }
+    Outcome { failures, launched: log.take().iter().map(|launch| launch.entry.name).collect() }
+});
+
+/// Runs a case on `device`, and notes where it is wrong.
+fn check(
+    device: &Device,
+    case: &Case,
+    what: &str,
+    failures: &mut Vec<String>,
+    run: impl FnOnce(&Arguments) -> Result<Vec<Tensor>>,
+) {
+    let want = reference(case.op, &case.arguments(DType::F64, 3));
+    let mut arguments = case.arguments(DType::F32, 3);
+    for tensor in arguments.tensors.values_mut() {
+        *tensor = tensor.to_device(device).unwrap();
+    }
+    // An output that a kernel leaves unwritten cannot be read: see `unwritten_memory_is_not_read`.
+    let got = run(&arguments).and_then(|got| got.iter().map(Tensor::to_f64_vec).collect::<Result<Vec<_>>>());
+    match got {
+        Err(error) => failures.push(format!("{what}: {error}")),
+        Ok(got) => {
+            assert_eq!(got.len(), want.len(), "{what}: outputs");
+            for ((got, want), output) in got.iter().zip(&want).zip(case.operation().outputs) {
+                let error = relative_error(got, want);
+                // Written so that a NaN fails, too.
+                if !matches!(error.partial_cmp(&TOLERANCE), Some(std::cmp::Ordering::Less)) {
+                    failures.push(format!("{what}: {} is off by {error:.1e}", output.name));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn operations_and_rungs_equal_their_definitions() {
+    let failures = &OUTCOME.failures;
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_kernel_is_launched_by_a_case() {
+    let launched = &OUTCOME.launched;
+    let missed = kernels::ALL.iter().map(|entry| entry.name).filter(|name| !launched.contains(name));
+    let missed: Vec<&str> = missed.collect();
+    assert!(
+        missed.is_empty(),
+        "no case launches {}: add one to tests/common/cases.rs, or a rung to RUNGS",
+        missed.join(", ")
+    );
+}
