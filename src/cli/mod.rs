@@ -2,8 +2,11 @@
 
 mod data;
 mod eval;
+mod explain;
 mod op;
+mod predict;
 mod progress;
+mod samples;
 mod source;
 mod step;
 mod summary;
@@ -29,6 +32,12 @@ enum Command {
     Train(Box<train::Train>),
     /// Test weights: loss, accuracy, accuracy of each class, confusion matrix
     Eval(eval::Eval),
+    /// Draw what the network got wrong and right, and where it looked: Grad-CAM
+    Explain(explain::Explain),
+    /// Classify images from files
+    Predict(predict::Predict),
+    /// Draw training images before and after crop, flip and cutout
+    Samples(samples::Samples),
     /// Show the network layer by layer: output shapes, parameters, MACs
     Summary(summary::Summary),
     /// Run plain SGD steps on tensors from a file, to compare with another framework
@@ -63,6 +72,9 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Predict(command) => command.run(),
+        Command::Samples(command) => command.run(),
         Command::Summary(command) => command.run(),
         Command::Step(command) => command.run(),
         Command::Op(command) => command.run(),
