@@ -37,13 +37,9 @@ impl Golden {
         assert_eq!(maps.len(), Layer::ALL.len());
         let mut worst = 0.0f64;
         for (layer, maps) in Layer::ALL.iter().zip(&maps) {
-            let parts: [(&str, fn(&HeatMap) -> Vec<f64>); 3] = [
-                ("weights", |map| map.weights.clone()),
-                ("map", |map| map.map.clone()),
-                ("heat", HeatMap::at_image_size),
-            ];
-            for (part, values) in parts {
-                let found: Vec<f64> = maps.iter().flat_map(values).collect();
+            let parts = |map: &HeatMap| [map.weights.clone(), map.map.clone(), map.at_image_size()];
+            for (i, part) in ["weights", "map", "heat"].iter().enumerate() {
+                let found: Vec<f64> = maps.iter().flat_map(|map| parts(map)[i].clone()).collect();
                 let expected = self.expected(&format!("{}.{part}", layer.name()));
                 assert_eq!(found.len(), expected.len(), "{layer:?} {part}");
                 let largest = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
