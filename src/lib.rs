@@ -1,12 +1,14 @@
 //! cugrad: a small autograd engine over hand-written CUDA kernels, and the ResNet it trains.
 //!
 //! The modules in the order data flows: [`data`] → [`tensor`] on a [`device`] → [`ops`] on the
-//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`report`] → [`cli`].
+//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`explain`] and
+//! [`report`] → [`cli`].
 
 pub mod cli;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod explain;
 pub mod files;
 pub mod nn;
 pub mod ops;

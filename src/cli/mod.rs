@@ -2,10 +2,13 @@
 
 mod data;
 mod eval;
+mod explain;
 mod kernels;
 mod op;
 mod output;
+mod predict;
 mod progress;
+mod samples;
 mod source;
 mod step;
 mod summary;
@@ -32,6 +35,12 @@ enum Command {
     Train(Box<train::Train>),
     /// Test weights: loss, accuracy, accuracy of each class, confusion matrix
     Eval(eval::Eval),
+    /// Draw what the network got wrong and right, and where it looked: Grad-CAM
+    Explain(explain::Explain),
+    /// Classify images from files
+    Predict(predict::Predict),
+    /// Draw training images before and after crop, flip and cutout
+    Samples(samples::Samples),
     /// Show the network layer by layer: output shapes, parameters, MACs
     Summary(summary::Summary),
     /// Run plain SGD steps on tensors from a file, to compare with another framework
@@ -70,6 +79,9 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Train(command) => command.run(&matches),
         Command::Eval(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Predict(command) => command.run(),
+        Command::Samples(command) => command.run(),
         Command::Summary(command) => command.run(),
         Command::Step(command) => command.run(),
         Command::Op(command) => command.run(),

@@ -5,6 +5,7 @@
 //! PyTorch writes.
 
 use super::{ResNet, Slot, SlotValue};
+use crate::data::CLASSES;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::{FileTensor, FileTensors, Metadata, read_tensors, write_tensors};
@@ -60,12 +61,32 @@ fn move_channels(from: &[u8], size: usize, [k, a, b]: [usize; 3]) -> Vec<u8> {
     to
 }
 
-/// Writes the network's weights and buffers to a file that PyTorch takes.
+/// The key of the metadata that names the classes, a list in JSON.
+const CLASS_NAMES: &str = "classes";
+
+/// Writes the network's weights and buffers to a file that PyTorch takes, and what its `classes` are
+/// called.
 ///
 /// # Errors
 /// [`Error::Io`] naming the file.
-pub fn save(net: &mut ResNet, path: &Path) -> Result<()> {
-    write_tensors(path, &to_file(net)?, Metadata::new())
+pub fn save(net: &mut ResNet, classes: &[String], path: &Path) -> Result<()> {
+    let classes = serde_json::json!(classes).to_string();
+    write_tensors(path, &to_file(net)?, Metadata::from([(CLASS_NAMES.into(), classes)]))
+}
+
+/// What the classes of a weights file are called; None when it does not say, as one from PyTorch.
+///
+/// # Errors
+/// As [`read_tensors`]; [`Error::Format`] when the names are not one for each class.
+pub fn class_names(path: &Path) -> Result<Option<Vec<String>>> {
+    let (_, metadata) = read_tensors(path)?;
+    let Some(names) = metadata.get(CLASS_NAMES) else { return Ok(None) };
+    match serde_json::from_str::<Vec<String>>(names) {
+        Ok(names) if names.len() == CLASSES => Ok(Some(names)),
+        _ => {
+            Err(Error::format(path, format!("its metadata names the classes `{names}`, expected {CLASSES}")))
+        }
+    }
 }
 
 /// A network with the weights and buffers of a file; its width is the file's.

@@ -48,6 +48,7 @@ pub struct Trainer {
     dtype: DType,
     train: Images,
     test: Images,
+    classes: Vec<String>,
     net: ResNet,
     optimizer: Optimizer,
     run: RunDir,
@@ -65,6 +66,7 @@ impl Trainer {
         Ok(Trainer {
             train: Images::new(&device, &data.train, config.limit)?,
             test: Images::new(&device, &data.test, config.test_limit)?,
+            classes: data.train.classes.clone(),
             optimizer: Optimizer::new(config.sgd(), &mut net)?,
             progress: Progress::default(),
             config,
@@ -239,9 +241,9 @@ impl Trainer {
         };
         metrics.epoch(epoch.clone())?;
         if better {
-            state::save(&mut self.net, &self.run.best())?;
+            state::save(&mut self.net, &self.classes, &self.run.best())?;
         }
-        state::save(&mut self.net, &self.run.last())?;
+        state::save(&mut self.net, &self.classes, &self.run.last())?;
         self.checkpoint(metrics)?;
         observer.on_epoch(&epoch)
     }
