@@ -2,7 +2,9 @@
 
 mod data;
 mod eval;
+mod lr_find;
 mod op;
+mod plot;
 mod progress;
 mod source;
 mod step;
@@ -29,6 +31,10 @@ enum Command {
     Train(Box<train::Train>),
     /// Test weights: loss, accuracy, accuracy of each class, confusion matrix
     Eval(eval::Eval),
+    /// Find the learning rates to train with: Smith's range test, plotted
+    LrFind(Box<lr_find::LrFind>),
+    /// Plot a learning-rate policy, or the curves of a run
+    Plot(plot::Plot),
     /// Show the network layer by layer: output shapes, parameters, MACs
     Summary(summary::Summary),
     /// Run plain SGD steps on tensors from a file, to compare with another framework
@@ -63,6 +69,8 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::LrFind(command) => command.run(),
+        Command::Plot(command) => command.run(),
         Command::Summary(command) => command.run(),
         Command::Step(command) => command.run(),
         Command::Op(command) => command.run(),

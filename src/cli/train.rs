@@ -1,10 +1,14 @@
 //! `cugrad train`
 
+use super::lr_find;
 use super::progress::{Bar, say};
 use super::source::SourceArgs;
-use super::train_args::TrainArgs;
+use super::train_args::{Resolved, TrainArgs};
+use crate::data::{Images, Splits};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::optim::lr_finder::{RangeTest, Suggestion, Sweep};
+use crate::report::{plot, write_both, write_run_plots};
 use crate::train::{Outcome, Preset, RunDir, TrainConfig, Trainer, read_epochs};
 use clap::Args;
 use std::path::PathBuf;
@@ -40,25 +44,27 @@ impl Train {
     pub fn run(self) -> Result<()> {
         let stop = stop_on_ctrl_c()?;
         let json = self.json;
-        let (mut trainer, run, config) = self.prepare()?;
+        let (mut trainer, run, config) = self.prepare(&stop)?;
         let mut bar = Bar::new(&config, &run, trainer.progress(), trainer.batches());
         let outcome = trainer.train(&mut bar, &stop);
         bar.finish();
         if let Err(e) = &outcome {
             run.log(&format!("ended: {e}"))?;
         }
-        report(&outcome?, &run, json)
+        let outcome = outcome?;
+        write_run_plots(&run, &config, &run.plots())?;
+        report(&outcome, &run, json)
     }
 
     /// The trainer, ready to go from where it is to go.
-    fn prepare(self) -> Result<(Trainer, RunDir, TrainConfig)> {
+    fn prepare(self, stop: &AtomicBool) -> Result<(Trainer, RunDir, TrainConfig)> {
         let mut said = Vec::new();
-        let (run, config, device) = match &self.resume {
+        let (run, Resolved { mut config, search }, device) = match &self.resume {
             Some(folder) => {
                 let (run, config) = RunDir::open(folder)?;
                 let (device, line) = Device::open(config.device)?;
                 said.push(line);
-                (Some(run), config, device)
+                (Some(run), Resolved { config, search: None }, device)
             }
             None => {
                 let file = self.config.as_deref();
@@ -71,6 +77,15 @@ impl Train {
         };
         let splits = self.source.load(config.data, config.data_dir.clone())?;
         said.push(format!("data: {}", splits.source));
+        let found = match search {
+            Some(search) => {
+                let found = find_rates(&config, &device, &splits, stop)?;
+                config = search.fill(config, &found.1)?;
+                said.push(format!("range test: LRMIN {}, LRMAX {}", config.lr_min, config.lr_max));
+                Some(found)
+            }
+            None => None,
+        };
         let resumed = run.is_some();
         let run = match run {
             Some(run) => run,
@@ -79,12 +94,29 @@ impl Train {
         for line in said {
             say(&run, &line)?;
         }
+        if let Some((sweep, suggestion)) = found {
+            lr_find::write_json(&run.lr_find(), &sweep, &suggestion)?;
+            write_both(&plot::range_test(&sweep, Some(&suggestion)), &run.plots(), "lr-find")?;
+        }
         let mut trainer = Trainer::new(config.clone(), device, &splits, run.clone())?;
         if resumed {
             trainer.resume()?;
         }
         Ok((trainer, run, config))
     }
+}
+
+/// The range test before a run, and what it suggests.
+fn find_rates(
+    config: &TrainConfig,
+    device: &Device,
+    splits: &Splits,
+    stop: &AtomicBool,
+) -> Result<(Sweep, Suggestion)> {
+    let train = Images::new(device, &splits.train, config.limit)?;
+    let sweep = lr_find::search(&RangeTest::default(), config, device, &train, stop)?;
+    let suggestion = sweep.suggest()?;
+    Ok((sweep, suggestion))
 }
 
 /// Prints how the run went: the table of its epochs, its accuracy and where it is.
@@ -129,7 +161,7 @@ fn report(outcome: &Outcome, run: &RunDir, json: bool) -> Result<()> {
 }
 
 /// The preset that `auto` means on `device`.
-fn preset_for(device: &Device, said: &mut Vec<String>) -> Preset {
+pub fn preset_for(device: &Device, said: &mut Vec<String>) -> Preset {
     let (preset, why) = match device {
         Device::Gpu(_) => (Preset::Full, "full, the assignment exactly, since there is a GPU"),
         Device::Cpu => (
@@ -142,7 +174,7 @@ fn preset_for(device: &Device, said: &mut Vec<String>) -> Preset {
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the program at once.
-fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
+pub fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {

@@ -4,6 +4,7 @@ mod checkpoint;
 mod config;
 mod evaluate;
 mod metrics;
+mod range_test;
 mod run_dir;
 mod trainer;
 
@@ -11,5 +12,6 @@ pub use checkpoint::{Checkpoint, Progress};
 pub use config::{NormalizationChoice, Precision, Preset, TrainConfig};
 pub use evaluate::{Evaluation, evaluate};
 pub use metrics::{EpochMetrics, Metrics, StepMetrics, read_epochs};
+pub use range_test::range_test;
 pub use run_dir::RunDir;
 pub use trainer::{Observer, Outcome, Trainer};
