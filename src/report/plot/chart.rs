@@ -11,7 +11,7 @@ const NOTE: Type = Type { size: 13.0, bold: false, ink: Ink::Faint };
 const LABEL: Type = Type { size: 13.5, bold: false, ink: Ink::Text };
 const TICK: Type = Type { size: 12.5, bold: false, ink: Ink::Faint };
 const MARK: Type = Type { size: 13.0, bold: true, ink: Ink::Mark };
-const LEGEND_ROW: f32 = 24.0;
+const LEGEND_ROW: f32 = 30.0;
 
 /// A figure.
 pub struct Figure {
@@ -160,8 +160,8 @@ impl Panel {
             self.draw_lines_of(mark, canvas, area);
         }
         // A curve may leave the axes' range; its line may be half outside at the edges.
-        let (left, top) = (area.left - 3.0, area.top - 3.0);
-        canvas.clip(Some(Area { left, top, right: area.right + 3.0, bottom: area.bottom + 3.0 }));
+        let (left, top) = (area.left - 2.0, area.top - 2.0);
+        canvas.clip(Some(Area { left, top, right: area.right + 2.0, bottom: area.bottom + 2.0 }));
         for curve in &self.curves {
             let points: Vec<Point> = curve.points.iter().map(|&p| self.place(area, p)).collect();
             canvas.line(&points, curve.pen);
@@ -229,7 +229,16 @@ impl Panel {
             }
             Mark::Moment { x, label, side } => {
                 let (x, _) = self.place(area, (*x, self.y.low));
-                canvas.text((x, area.top - 8.0), label, MARK, *side);
+                // A label does not stick out over the ends of the axis.
+                let width = canvas.width(label, MARK);
+                let side = match side {
+                    Anchor::Start if x + width > area.right => Anchor::End,
+                    Anchor::Middle if x + width / 2.0 > area.right => Anchor::End,
+                    Anchor::End if x - width < area.left => Anchor::Start,
+                    Anchor::Middle if x - width / 2.0 < area.left => Anchor::Start,
+                    side => *side,
+                };
+                canvas.text((x, area.top - 8.0), label, MARK, side);
             }
             Mark::Span { from, to, y, label } => {
                 let ((from, y), (to, _)) = (self.place(area, (*from, *y)), self.place(area, (*to, *y)));
@@ -240,7 +249,7 @@ impl Panel {
     }
 
     fn draw_legend(&self, canvas: &mut Canvas, area: Area) {
-        let y = area.top - self.above() + 10.0;
+        let y = area.top - self.above() + 16.0;
         let mut x = area.left;
         for curve in self.curves.iter().filter(|curve| !curve.name.is_empty()) {
             canvas.line(&[(x + 2.0, y), (x + 24.0, y)], curve.pen);

@@ -18,12 +18,8 @@ pub fn one_cycle(policy: &OneCycle) -> Figure {
     if apart(end, min) && apart(end, max) {
         levels.push(Mark::Level { y: end, label: format!("end {}", rate(end)) });
     }
-    let side = match peak_epoch / epochs {
-        share if share < 0.15 => Anchor::Start,
-        share if share > 0.85 => Anchor::End,
-        _ => Anchor::Middle,
-    };
-    levels.push(Mark::Moment { x: peak_epoch, label: format!("peak at epoch {peak_epoch}"), side });
+    let label = format!("peak at epoch {peak_epoch}");
+    levels.push(Mark::Moment { x: peak_epoch, label, side: Anchor::Middle });
     levels.push(Mark::Dot { at: (peak_epoch, max) });
     Figure {
         title: "One-cycle learning rate".into(),

@@ -29,7 +29,7 @@ pub fn range_test(sweep: &Sweep, suggestion: Option<&Suggestion>) -> Figure {
             side,
         };
         let both = suggestion
-            .map(|s| [moment(s.lr_min, "LRMIN", Anchor::Middle), moment(s.lr_max, "LRMAX", Anchor::Middle)]);
+            .map(|s| [moment(s.lr_min, "LRMIN", Anchor::End), moment(s.lr_max, "LRMAX", Anchor::Start)]);
         both.into_iter().flatten().collect()
     };
     let smoothed: Vec<_> = sweep.samples.iter().map(|s| (s.lr, s.smoothed_loss)).collect();
@@ -39,7 +39,8 @@ pub fn range_test(sweep: &Sweep, suggestion: Option<&Suggestion>) -> Figure {
     let begin = smoothed.first().map_or(1.0, |p| p.1);
     let lowest = smoothed.iter().map(|p| p.1).fold(begin, f64::min);
     let height = (begin - lowest).max(0.1 * begin);
-    let loss_axis = Axis::linear("loss (nats)", (lowest - 0.15 * height).max(0.0), begin + 0.4 * height);
+    let bottom = each.iter().map(|p| p.1).fold(lowest, f64::min) - 0.05 * height;
+    let loss_axis = Axis::linear("loss (nats)", bottom.max(0.0), begin + 0.4 * height);
     let curve = |name: &str, points, pen| Curve { name: name.into(), points, pen, dots: false };
     Figure {
         title: "Learning-rate range test".into(),
