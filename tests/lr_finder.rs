@@ -17,8 +17,7 @@ fn state_of(net: &mut ResNet, optimizer: &mut Optimizer) -> (FileTensors, Vec<Ve
 
 #[test]
 fn weights_statistics_and_velocities_are_restored_to_the_bit() -> Result<()> {
-    let config =
-        TrainConfig { width: 2, batch: 16, limit: Some(40), ..TrainConfig::defaults(Preset::Quick) };
+    let config = TrainConfig { width: 2, batch: 16, limit: Some(40), ..TrainConfig::defaults(Preset::Quick) };
     let device = Device::Cpu;
     let train = Images::new(&device, &embedded::load().0, config.limit)?;
     let mut net = ResNet::new(&device, config.precision.dtype(), config.width, 0)?;

@@ -2,17 +2,19 @@
 //!
 //! The rates that it suggests follow from three readings of the curves, all over smoothed values:
 //!
-//! - *steepest descent*: the rate at which the loss falls fastest for a factor of the rate;
+//! - *steepest descent*: the rate at which the loss falls fastest for a factor of the rate, once it is
+//!   below that of guessing (before, the network only unlearns the confidence of its random weights);
 //! - *a tenth of the minimum*: a tenth of the rate at which the loss is lowest, since at the minimum
 //!   itself the rise has begun;
-//! - *plateau*: the first rate at which the accuracy is within a twentieth of its best.
+//! - *plateau*: the first rate at which the accuracy has done 95% of its rise.
 //!
 //! LRMAX is the middle one of the three, so that one bad reading has no effect; LRMIN is a tenth of
-//! LRMAX.
+//! LRMAX. Both have two digits: the test knows no more.
 //!
 //! Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2015), section 3.3; the
 //! tenth is that of Smith, "A disciplined approach to neural network hyper-parameters" (2018).
 
+use crate::data::CLASSES;
 use crate::error::{Error, Result};
 use crate::nn::{ResNet, Slot, SlotValue};
 use crate::optim::Optimizer;
@@ -49,7 +51,7 @@ pub struct RangeTest {
 
 impl Default for RangeTest {
     fn default() -> RangeTest {
-        RangeTest { from: 1e-4, to: 1.0, steps: 100, rise: Rise::Exponential, smoothing: 0.9, diverged: 4.0 }
+        RangeTest { from: 1e-4, to: 1.0, steps: 300, rise: Rise::Exponential, smoothing: 0.95, diverged: 4.0 }
     }
 }
 
@@ -196,28 +198,38 @@ impl Sweep {
         if lowest < 2 {
             return no("the loss only rose; lower --from, or raise --steps".into());
         }
+        let guessing = (CLASSES as f64).ln();
+        let learns = samples.iter().position(|s| s.smoothed_loss < guessing);
+        let begin = learns.filter(|&i| i < lowest).unwrap_or(0).max(1);
         // The slope over two steps at each inner sample up to the minimum, per factor of the rate.
-        let slopes = (1..lowest).map(|i| {
+        let slopes = (begin..lowest).map(|i| {
             let (before, after) = (&samples[i - 1], &samples[i + 1]);
             (before.smoothed_loss - after.smoothed_loss) / (after.lr / before.lr).ln()
         });
-        let steepest = 1 + first_max(slopes);
-        let best = samples.iter().map(|s| s.smoothed_accuracy).fold(0.0, f64::max);
-        let plateau = samples.iter().position(|s| s.smoothed_accuracy >= 0.95 * best).unwrap_or(lowest);
+        let steepest = begin + first_max(slopes);
+        let first = samples[0].smoothed_accuracy;
+        let best = samples.iter().map(|s| s.smoothed_accuracy).fold(first, f64::max);
+        let risen = first + 0.95 * (best - first);
+        let plateau = samples.iter().position(|s| s.smoothed_accuracy >= risen).unwrap_or(lowest);
         let minimum = samples[lowest].lr;
         let (steepest_descent, plateau) = (samples[steepest].lr, samples[plateau].lr);
         let mut readings = [steepest_descent, minimum / 10.0, plateau];
         readings.sort_by(f64::total_cmp);
-        let lr_max = readings[1];
         Ok(Suggestion {
-            lr_min: lr_max / 10.0,
-            lr_max,
+            lr_min: two_digits(readings[1] / 10.0),
+            lr_max: two_digits(readings[1]),
             steepest_descent,
             tenth_of_minimum: minimum / 10.0,
             plateau,
             minimum,
         })
     }
+}
+
+/// `rate` with two digits.
+fn two_digits(rate: f64) -> f64 {
+    let unit = 10f64.powf(1.0 - rate.log10().floor());
+    (rate * unit).round() / unit
 }
 
 /// The position of the largest value, the first of equals.
@@ -304,12 +316,31 @@ mod tests {
         near(found.steepest_descent, 1e-2);
         near(found.minimum, 1e-1);
         near(found.tenth_of_minimum, 1e-2);
-        // 0.1 + 0.5 f = 0.95 * 0.6 at f = 0.94, which is at x = -2 + ln(0.94 / 0.06) / 4.
-        near(found.plateau, 10f64.powf(-2.0 + (0.94f64 / 0.06).ln() / 4.0));
+        // The accuracy has done 95% of its rise where ln(0.95 / 0.05) = 4 (x + 2).
+        near(found.plateau, 10f64.powf(-2.0 + 19f64.ln() / 4.0));
         let mut readings = [found.steepest_descent, found.tenth_of_minimum, found.plateau];
         readings.sort_by(f64::total_cmp);
-        assert_eq!(found.lr_max, readings[1]);
-        assert_eq!(found.lr_min, found.lr_max / 10.0);
+        assert_eq!(found.lr_max, two_digits(readings[1]));
+        assert_eq!(found.lr_min, two_digits(readings[1] / 10.0));
+    }
+
+    #[test]
+    fn the_fall_towards_guessing_is_no_descent() {
+        // From 4 steeply down to 2.31 by 10⁻³, then gently, steepest at 10⁻², as if it learned.
+        let loss = |lr: f64| {
+            let x = lr.log10();
+            synthetic(lr).0 + 0.01 + if x < -3.0 { 1.7 * (-3.0 - x) } else { 0.0 }
+        };
+        let sweep = TEST.run(|_, lr| Ok((loss(lr), synthetic(lr).1))).unwrap();
+        let found = sweep.suggest().unwrap().steepest_descent;
+        assert!((found / 1e-2).ln().abs() < 0.13, "{found}");
+    }
+
+    #[test]
+    fn rates_are_rounded_to_two_digits() {
+        for (rate, rounded) in [(0.012345, 0.012), (0.067, 0.067), (1.25e-5, 1.3e-5), (0.0996, 0.1)] {
+            assert!((two_digits(rate) / rounded - 1.0).abs() < 1e-12, "{rate}: {}", two_digits(rate));
+        }
     }
 
     #[test]
