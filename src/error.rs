@@ -121,6 +121,9 @@ pub enum Error {
         /// The run's folder.
         run: PathBuf,
     },
+    /// The user asked a command that keeps nothing to stop (Ctrl-C).
+    #[error("interrupted; nothing was written")]
+    Stopped,
 }
 
 impl Error {
@@ -148,7 +151,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Error::Config(_) => 2,
-            Error::Interrupted { .. } => 130,
+            Error::Interrupted { .. } | Error::Stopped => 130,
             _ => 1,
         }
     }

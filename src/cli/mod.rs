@@ -4,8 +4,10 @@ mod data;
 mod eval;
 mod explain;
 mod kernels;
+mod lr_find;
 mod op;
 mod output;
+mod plot;
 mod predict;
 mod progress;
 mod samples;
@@ -41,6 +43,10 @@ enum Command {
     Predict(predict::Predict),
     /// Draw training images before and after crop, flip and cutout
     Samples(samples::Samples),
+    /// Find the learning rates to train with: Smith's range test, plotted
+    LrFind(Box<lr_find::LrFind>),
+    /// Plot a learning-rate policy, or the curves of a run
+    Plot(plot::Plot),
     /// Show the network layer by layer: output shapes, parameters, MACs
     Summary(summary::Summary),
     /// Run plain SGD steps on tensors from a file, to compare with another framework
@@ -82,6 +88,8 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Samples(command) => command.run(),
+        Command::LrFind(command) => command.run(),
+        Command::Plot(command) => command.run(),
         Command::Summary(command) => command.run(),
         Command::Step(command) => command.run(),
         Command::Op(command) => command.run(),

@@ -1,11 +1,15 @@
 //! `cugrad train`
 
+use super::lr_find;
 use super::output::{message, result};
 use super::progress::{Bar, say};
 use super::source::SourceArgs;
-use super::train_args::TrainArgs;
+use super::train_args::{Resolved, TrainArgs};
+use crate::data::{Images, Splits};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
+use crate::optim::lr_finder::{RangeTest, Suggestion, Sweep};
+use crate::report::{plot, write_both, write_run_plots};
 use crate::train::{Outcome, Preset, RunDir, TrainConfig, Trainer, read_epochs};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
@@ -47,9 +51,8 @@ impl Train {
             )));
         }
         let json = self.json;
-        let (mut trainer, run, config) = self.prepare()?;
-        // Until here Ctrl-C ends the program at once: there is nothing to save.
         let stop = stop_on_ctrl_c()?;
+        let (mut trainer, run, config) = self.prepare(&stop)?;
         let mut bar = Bar::new(&config, &run, trainer.progress(), trainer.batches());
         let outcome = trainer.train(&mut bar, &stop);
         bar.finish();
@@ -57,30 +60,41 @@ impl Train {
             Ok(done) => format!("finished: test accuracy {:.4}{}", done.last.accuracy(), peak_memory()),
             Err(e) => format!("ended: {e}{}", peak_memory()),
         })?;
-        report(&outcome?, &run, json)
+        let outcome = outcome?;
+        write_run_plots(&run, &config, &run.plots())?;
+        report(&outcome, &run, json)
     }
 
     /// The trainer, ready to go from where it is to go.
-    fn prepare(self) -> Result<(Trainer, RunDir, TrainConfig)> {
+    fn prepare(self, stop: &AtomicBool) -> Result<(Trainer, RunDir, TrainConfig)> {
         let mut said = Vec::new();
-        let (run, config, device) = match &self.resume {
+        let (run, Resolved { mut config, search }, device) = match &self.resume {
             Some(folder) => {
                 let (run, config) = RunDir::open(folder)?;
                 let (device, line) = Device::open(config.device)?;
                 said.push(line);
-                (Some(run), config, device)
+                (Some(run), Resolved { config, search: None }, device)
             }
             None => {
                 let file = self.config.as_deref();
                 let choice = self.settings.device(file)?;
                 let (device, line) = Device::open(choice)?;
                 said.push(line);
-                let config = self.settings.resolve(file, || Ok(preset_for(choice, &device, &mut said)))?;
-                (None, config, device)
+                let resolved = self.settings.resolve(file, || Ok(preset_for(choice, &device, &mut said)))?;
+                (None, resolved, device)
             }
         };
         let splits = self.source.load(config.data, config.data_dir.clone())?;
         said.push(format!("data: {}", splits.source));
+        let found = match search {
+            Some(search) => {
+                let found = find_rates(&config, &device, &splits, stop)?;
+                config = search.fill(config, &found.1)?;
+                said.push(format!("range test: LRMIN {}, LRMAX {}", config.lr_min, config.lr_max));
+                Some(found)
+            }
+            None => None,
+        };
         let resumed = run.is_some();
         let run = match run {
             Some(run) => run,
@@ -90,6 +104,10 @@ impl Train {
         run.log(&format!("settings: {}", serde_json::json!(config)))?;
         for line in said {
             say(&run, &line)?;
+        }
+        if let Some((sweep, suggestion)) = found {
+            lr_find::write_json(&run.lr_find(), &sweep, &suggestion)?;
+            write_both(&plot::range_test(&sweep, Some(&suggestion)), &run.plots(), "lr-find")?;
         }
         let mut trainer = Trainer::new(config.clone(), device, &splits, run.clone())?;
         if resumed {
@@ -105,6 +123,19 @@ impl Train {
         }
         Ok((trainer, run, config))
     }
+}
+
+/// The range test before a run, and what it suggests.
+fn find_rates(
+    config: &TrainConfig,
+    device: &Device,
+    splits: &Splits,
+    stop: &AtomicBool,
+) -> Result<(Sweep, Suggestion)> {
+    let train = Images::new(device, &splits.train, config.limit)?;
+    let sweep = lr_find::search(&RangeTest::default(), config, device, &train, stop)?;
+    let suggestion = sweep.suggest()?;
+    Ok((sweep, suggestion))
 }
 
 /// Prints how the run went: the table of its epochs, its accuracy and where it is.
@@ -154,7 +185,7 @@ fn peak_memory() -> String {
 }
 
 /// The preset that `auto` means on `device`.
-fn preset_for(choice: DeviceChoice, device: &Device, said: &mut Vec<String>) -> Preset {
+pub fn preset_for(choice: DeviceChoice, device: &Device, said: &mut Vec<String>) -> Preset {
     let (preset, why) = match device {
         Device::Gpu(_) if choice == DeviceChoice::Sim => (
             Preset::Quick,
@@ -171,7 +202,7 @@ fn preset_for(choice: DeviceChoice, device: &Device, said: &mut Vec<String>) -> 
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the program at once.
-fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
+pub fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {

@@ -3,11 +3,13 @@
 use crate::data::Wanted;
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
+use crate::optim::lr_finder::Suggestion;
 use crate::train::{NormalizationChoice, Precision, Preset, TrainConfig};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Every setting, as far as it is given. The flags and the keys of a config file are the same.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -65,9 +67,10 @@ pub struct TrainArgs {
     /// The learning rate of the first step
     #[arg(long, value_name = "LR", help_heading = "Network and optimizer")]
     lr_min: Option<f64>,
-    /// The learning rate at the peak
-    #[arg(long, value_name = "LR", help_heading = "Network and optimizer")]
-    lr_max: Option<f64>,
+    /// The learning rate at the peak; `find` runs the range test (see lr-find) and uses what it
+    /// suggests, also for --lr-min unless that is given
+    #[arg(long, value_name = "LR|find", help_heading = "Network and optimizer")]
+    lr_max: Option<LrMax>,
     /// The learning rate that the run falls to [default: --lr-min]
     #[arg(long, value_name = "LR", help_heading = "Network and optimizer")]
     lr_end: Option<f64>,
@@ -96,6 +99,64 @@ pub struct TrainArgs {
     checkpoint_every: Option<usize>,
 }
 
+/// The learning rate at the peak, or how to get it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum LrMax {
+    Rate(f64),
+    Find(Find),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Find {
+    Find,
+}
+
+impl FromStr for LrMax {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<LrMax, String> {
+        match text {
+            "find" => Ok(LrMax::Find(Find::Find)),
+            _ => text.parse().map(LrMax::Rate).map_err(|_| "expected a number, or find".into()),
+        }
+    }
+}
+
+/// Settings with nothing left open, but for the rates that a range test is yet to find.
+pub struct Resolved {
+    /// The settings.
+    pub config: TrainConfig,
+    /// Which of their learning rates a range test is to replace.
+    pub search: Option<Search>,
+}
+
+/// The learning rates, besides LRMAX, that were not given and so are the range test's to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    lr_min: bool,
+    lr_end: bool,
+}
+
+impl Search {
+    /// `config` with the rates that the range test found.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when they do not go with those that were given.
+    pub fn fill(self, mut config: TrainConfig, found: &Suggestion) -> Result<TrainConfig> {
+        config.lr_max = found.lr_max;
+        if self.lr_min {
+            config.lr_min = found.lr_min;
+        }
+        // The cycle ends where it began, unless told otherwise.
+        if self.lr_end {
+            config.lr_end = config.lr_min;
+        }
+        config.checked()
+    }
+}
+
 impl TrainArgs {
     /// The first setting that was given as a flag; what the environment gives does not count.
     pub fn first_flag(matches: &ArgMatches) -> Option<String> {
@@ -116,7 +177,7 @@ impl TrainArgs {
         self,
         file: Option<&Path>,
         auto_preset: impl FnOnce() -> Result<Preset>,
-    ) -> Result<TrainConfig> {
+    ) -> Result<Resolved> {
         let flags = TrainArgs { augment: self.no_augment.then_some(false), ..self };
         let mut given = match file {
             Some(path) => table(&read(path)?)?,
@@ -129,6 +190,13 @@ impl TrainArgs {
             Err(e) => return Err(Error::Config(e.to_string())),
         };
         let mut settings = table(&TrainConfig::defaults(preset))?;
+        let find = given.get("lr-max").is_some_and(|lr_max| !lr_max.is_float() && !lr_max.is_integer());
+        let search = find.then(|| {
+            given.remove("lr-max");
+            // The default is to be found anew, so it must not stand against an --lr-min.
+            settings.insert("lr-max".into(), toml::Value::Float(f64::MAX));
+            Search { lr_min: !given.contains_key("lr-min"), lr_end: !given.contains_key("lr-end") }
+        });
         // The cycle ends where it began, unless told otherwise.
         if let (Some(lr_min), false) = (given.get("lr-min"), given.contains_key("lr-end")) {
             settings.insert("lr-end".into(), lr_min.clone());
@@ -136,7 +204,7 @@ impl TrainArgs {
         settings.extend(given);
         let config: TrainConfig =
             settings.try_into().map_err(|e: toml::de::Error| Error::Config(e.to_string()))?;
-        config.checked()
+        Ok(Resolved { config: config.checked()?, search })
     }
 
     /// The device that is asked for, in the flags or in `file`.

@@ -1,5 +1,6 @@
 //! What changes the weights, and how fast.
 
+pub mod lr_finder;
 pub mod schedule;
 mod sgd;
 

@@ -60,9 +60,76 @@ impl OneCycle {
     }
 }
 
+/// The triangular cyclic policy: linear from `base` to `max` in `step_size` iterations, linear back in
+/// as many, over and over.
+///
+/// Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2015).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Triangular {
+    /// The lower bound, base_lr.
+    pub base: f64,
+    /// The upper bound, max_lr.
+    pub max: f64,
+    /// Iterations in half a cycle.
+    pub step_size: f64,
+}
+
+impl Triangular {
+    /// The policy, if its numbers make one.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the number that does not fit.
+    pub fn checked(self) -> Result<Triangular> {
+        let expected = |flag: &str, value: f64, expected: &str| {
+            Err(Error::Config(format!("{flag} is {value}, expected {expected}")))
+        };
+        if !(self.base.is_finite() && self.base >= 0.0) {
+            return expected("--min-lr", self.base, "a number that is not negative");
+        }
+        if !(self.max.is_finite() && self.max > self.base) {
+            return expected("--max-lr", self.max, &format!("more than --min-lr, which is {}", self.base));
+        }
+        if !(self.step_size.is_finite() && self.step_size > 0.0) {
+            return expected("--step-size", self.step_size, "a number above 0");
+        }
+        Ok(self)
+    }
+
+    /// The rate of `iteration`, counted from 0.
+    pub fn rate(&self, iteration: f64) -> f64 {
+        // How far from the nearest peak, in steps: 1 at a trough, 0 at a peak.
+        let from_peak = ((iteration / self.step_size).rem_euclid(2.0) - 1.0).abs();
+        self.base + (self.max - self.base) * (1.0 - from_peak)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_triangle_has_its_corners_at_multiples_of_the_step_size() {
+        let policy = Triangular { base: 0.001, max: 0.006, step_size: 2000.0 };
+        for (iteration, rate) in [
+            (0.0, 0.001),
+            (1000.0, 0.0035),
+            (2000.0, 0.006),
+            (3000.0, 0.0035),
+            (4000.0, 0.001),
+            (6000.0, 0.006),
+            (9000.0, 0.0035),
+        ] {
+            assert!((policy.rate(iteration) - rate).abs() < 1e-15, "iteration {iteration}");
+        }
+        for wrong in [
+            Triangular { base: -1.0, ..policy },
+            Triangular { max: 0.001, ..policy },
+            Triangular { step_size: 0.0, ..policy },
+            Triangular { max: f64::NAN, ..policy },
+        ] {
+            assert!(wrong.checked().is_err(), "{wrong:?}");
+        }
+    }
 
     const POLICY: OneCycle = OneCycle { min: 0.01, max: 0.1, end: 0.001, peak_epoch: 5.0, epochs: 24.0 };
 

@@ -5,6 +5,7 @@ mod config;
 mod evaluate;
 mod metrics;
 mod plain_steps;
+mod range_test;
 mod run_dir;
 mod trainer;
 
@@ -13,5 +14,6 @@ pub use config::{MAX_WIDTH, NormalizationChoice, Precision, Preset, TrainConfig}
 pub use evaluate::{Evaluation, evaluate};
 pub use metrics::{EpochMetrics, Metrics, StepMetrics, read_epochs};
 pub use plain_steps::{PlainSteps, Rows, StepsOutcome};
+pub use range_test::range_test;
 pub use run_dir::RunDir;
 pub use trainer::{Observer, Outcome, Trainer};

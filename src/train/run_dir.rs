@@ -7,6 +7,9 @@
 //! ckpt/best.safetensors   the weights with the best test accuracy
 //! ckpt/last.safetensors   the weights after the last epoch
 //! ckpt/resume.safetensors everything --resume needs
+//! lr-find.json            what the range test found, if --lr-max find asked for one
+//! plots/                  the learning rate, loss and accuracy, and the range test, as PNG files; each
+//!                         also for dark pages, as *-dark.png
 //! ```
 
 use super::TrainConfig;
@@ -95,6 +98,16 @@ impl RunDir {
     /// What `--resume` goes on from.
     pub fn resume(&self) -> PathBuf {
         self.path.join("ckpt/resume.safetensors")
+    }
+
+    /// What the range test found.
+    pub fn lr_find(&self) -> PathBuf {
+        self.path.join("lr-find.json")
+    }
+
+    /// The folder of the plots.
+    pub fn plots(&self) -> PathBuf {
+        self.path.join("plots")
     }
 
     /// Appends a line to the log, with the time before it.

@@ -1,0 +1,144 @@
+//! `cugrad plot`
+
+use crate::error::{Error, Result};
+use crate::optim::schedule::{OneCycle, Triangular};
+use crate::report::plot::{one_cycle, triangle};
+use crate::report::{Theme, write_run_plots};
+use crate::train::{Preset, RunDir, TrainConfig};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cugrad plot triangle --out triangle.png --min-lr 0.001 --max-lr 0.006 --step-size 2000
+  cugrad plot one-cycle --out one-cycle.png --lr-max 0.05 --theme dark
+  cugrad plot run runs/20261122-181500-quick")]
+pub struct Plot {
+    #[command(subcommand)]
+    figure: Figure,
+}
+
+#[derive(Subcommand)]
+enum Figure {
+    /// The triangular cyclic learning rate of Smith's paper
+    Triangle(Triangle),
+    /// The learning rate that a run would use
+    OneCycle(Policy),
+    /// The learning rate, loss and accuracy of a run
+    Run(Run),
+}
+
+/// Where a plot goes.
+#[derive(Args)]
+struct Output {
+    /// The PNG file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// For a light page or a dark one
+    #[arg(long, value_enum, default_value = "light")]
+    theme: Theme,
+}
+
+#[derive(Args)]
+struct Triangle {
+    #[command(flatten)]
+    output: Output,
+    /// The lower bound, base_lr
+    #[arg(long, value_name = "LR", default_value = "0.001")]
+    min_lr: f64,
+    /// The upper bound, max_lr
+    #[arg(long, value_name = "LR", default_value = "0.006")]
+    max_lr: f64,
+    /// Iterations in half a cycle
+    #[arg(long, value_name = "ITERATIONS", default_value = "2000",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    step_size: u32,
+    /// How many cycles to draw
+    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u32).range(1..=50))]
+    cycles: u32,
+}
+
+#[derive(Args)]
+struct Policy {
+    #[command(flatten)]
+    output: Output,
+    /// The preset that gives what is not said here
+    #[arg(long, value_enum, default_value = "full")]
+    preset: Preset,
+    /// The learning rate of the first step
+    #[arg(long, value_name = "LR")]
+    lr_min: Option<f64>,
+    /// The learning rate at the peak
+    #[arg(long, value_name = "LR")]
+    lr_max: Option<f64>,
+    /// The learning rate that the run falls to [default: --lr-min]
+    #[arg(long, value_name = "LR")]
+    lr_end: Option<f64>,
+    /// Epochs until the peak; a fraction counts
+    #[arg(long, value_name = "EPOCHS")]
+    peak_epoch: Option<f64>,
+    /// Epochs of the run
+    #[arg(long)]
+    epochs: Option<usize>,
+}
+
+#[derive(Args)]
+struct Run {
+    /// The run's folder
+    run: PathBuf,
+    /// The folder to write the plots into [default: RUN/plots]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Plot {
+    pub fn run(self) -> Result<()> {
+        match self.figure {
+            Figure::Triangle(plot) => {
+                let policy =
+                    Triangular { base: plot.min_lr, max: plot.max_lr, step_size: plot.step_size.into() };
+                plot.output.write(&triangle(&policy.checked()?, plot.cycles))
+            }
+            Figure::OneCycle(plot) => plot.output.write(&one_cycle(&plot.policy()?)),
+            Figure::Run(plot) => {
+                let (run, config) = RunDir::open(&plot.run)?;
+                let folder = plot.out.unwrap_or_else(|| run.plots());
+                for file in write_run_plots(&run, &config, &folder)? {
+                    println!("{}", file.display());
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Output {
+    fn write(&self, figure: &crate::report::plot::Figure) -> Result<()> {
+        figure.draw(self.theme).save(&self.out)?;
+        println!("{}", self.out.display());
+        Ok(())
+    }
+}
+
+impl Policy {
+    fn policy(&self) -> Result<OneCycle> {
+        let defaults = TrainConfig::defaults(self.preset);
+        let min = self.lr_min.unwrap_or(defaults.lr_min);
+        let end = self.lr_end.unwrap_or(min);
+        if !(end.is_finite() && end >= 0.0) {
+            return Err(Error::Config(format!("--lr-end is {end}, expected a number that is not negative")));
+        }
+        let epochs = self.epochs.unwrap_or(defaults.epochs);
+        if epochs == 0 {
+            return Err(Error::Config("--epochs is 0, expected at least 1".into()));
+        }
+        let policy = OneCycle {
+            min,
+            max: self.lr_max.unwrap_or(defaults.lr_max),
+            end,
+            peak_epoch: self.peak_epoch.unwrap_or(defaults.peak_epoch),
+            epochs: epochs as f64,
+        };
+        policy.checked()
+    }
+}
