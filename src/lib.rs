@@ -3,6 +3,7 @@
 //! The modules in the order data flows: [`data`] → [`tensor`] on a [`device`] → [`ops`] on the
 //! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`report`] → [`cli`].
 
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod device;

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Results go to stdout, messages to stderr.
 
+mod bench;
 mod data;
 mod eval;
 mod op;
@@ -35,6 +36,8 @@ enum Command {
     Step(step::Step),
     /// Run one operation, or one gradient, on tensors from a file
     Op(op::Op),
+    /// Measure every operation at every layer shape, and the training step
+    Bench(bench::Bench),
     /// Say which data set is found where, download it, verify it
     Data(data::Data),
 }
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Summary(command) => command.run(),
         Command::Step(command) => command.run(),
         Command::Op(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Data(command) => command.run(),
     };
     match done {

@@ -188,7 +188,7 @@ impl fmt::Display for Attribute {
 
 /// Access for the rows of the table, after [`Operation::run`] has checked the names.
 impl Arguments {
-    fn tensor(&self, name: &str) -> Result<&Tensor> {
+    pub(crate) fn tensor(&self, name: &str) -> Result<&Tensor> {
         self.optional(name).ok_or_else(|| wrong_argument(format!("the tensor {name}"), "none"))
     }
 
