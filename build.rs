@@ -45,7 +45,6 @@ fn build() -> Result<(), String> {
     for path in ["build.rs", "build", "kernels"] {
         println!("cargo::rerun-if-changed={path}");
     }
-    commit();
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this through cargo")?);
     let shared = shared_folder(&out);
 
@@ -58,29 +57,6 @@ fn build() -> Result<(), String> {
         }
     };
     generate::write(&out, &files, &compiled, missing.as_deref())
-}
-
-/// Tells the crate which commit it is built from, in `CUGRAD_COMMIT`; outside git it tells nothing.
-fn commit() {
-    let git = |args: &[&str]| {
-        let output = std::process::Command::new("git").args(args).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
-        Some(text.trim().to_string())
-    };
-    // A checkout of this project, and not one that this folder happens to lie in.
-    let here = std::env::current_dir().and_then(|folder| folder.canonicalize()).ok();
-    let top = git(&["rev-parse", "--show-toplevel"]).and_then(|top| Path::new(&top).canonicalize().ok());
-    if here.is_none() || here != top {
-        return;
-    }
-    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
-        println!("cargo::rerun-if-changed={log}");
-    }
-    if let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) {
-        let changed =
-            git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|list| !list.is_empty());
-        println!("cargo::rustc-env=CUGRAD_COMMIT={commit}{}", if changed { "+" } else { "" });
-    }
 }
 
 /// The folder that all profiles and targets of this checkout share: `nvrtc` under cargo's target

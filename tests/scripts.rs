@@ -183,7 +183,8 @@ fn a_stage_that_fails_does_not_stop_the_next() {
 fn a_stage_that_runs_over_is_ended_and_the_next_runs() {
     let pack = pack(&[("cugrad", TRAIN), ("gpu-test", "sleep 60"), ("bench", "exit 0")]);
     let out = TempDir::new().unwrap();
-    let (output, summary) = check(&pack, &out, &["--dry-run", "--limit", "2", "--only", "list", "--only", "bench"]);
+    let (output, summary) =
+        check(&pack, &out, &["--dry-run", "--limit", "2", "--only", "list", "--only", "bench"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(result(&summary, "list of GPU tests"), "timed out");
     // The call's own time was used up by then.

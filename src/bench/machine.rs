@@ -9,8 +9,9 @@ use std::process::Command;
 pub struct Machine {
     /// The version of this program.
     pub version: &'static str,
-    /// The commit it was built from, `+` after it if files had been changed; none outside git.
-    pub commit: Option<&'static str>,
+    /// The commit it was built from, as `CUGRAD_COMMIT` says when it runs: `scripts/gpu-check` and
+    /// `just bench` set it. The build does not embed it, or each commit would compile everything anew.
+    pub commit: Option<String>,
     /// The GPU's name, or the CPU's.
     pub device: String,
     /// The GPU driver's version; none on a CPU.
@@ -35,7 +36,7 @@ impl Machine {
         };
         Machine {
             version: env!("CARGO_PKG_VERSION"),
-            commit: option_env!("CUGRAD_COMMIT"),
+            commit: std::env::var("CUGRAD_COMMIT").ok(),
             device: gpu.as_ref().map_or_else(|| cpu.clone(), |info| info.name.clone()),
             clocks: gpu.as_ref().and_then(|_| clocks()),
             driver: gpu.map(|info| info.driver_version),

@@ -207,6 +207,11 @@ impl fmt::Display for Report {
         if let Some(driver) = &m.driver {
             write!(f, "\ndriver     CUDA {driver}; {}", m.clocks.as_deref().unwrap_or("clocks not known"))?;
         }
-        write!(f, "\nversion    {} of {}", m.version, m.commit.unwrap_or("no known commit"))
+        write!(
+            f,
+            "\nversion    {} of {}",
+            m.version,
+            m.commit.as_deref().unwrap_or("a commit not known (CUGRAD_COMMIT)")
+        )
     }
 }
