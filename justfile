@@ -11,6 +11,10 @@ train *ARGS:
 test:
     cargo test --release
 
+# Every operation and the training step, measured by the program itself.
+bench *ARGS:
+    CUGRAD_COMMIT=$(git describe --always --dirty=+ --abbrev=12 --exclude '*') cargo run --release -- bench {{ARGS}}
+
 # What CI runs.
 ci:
     .ci/run

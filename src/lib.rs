@@ -4,6 +4,7 @@
 //! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`explain`] and
 //! [`report`] → [`cli`].
 
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod device;

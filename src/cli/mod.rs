@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Results go to stdout, messages to stderr.
 
+mod bench;
 mod data;
 mod eval;
 mod explain;
@@ -55,6 +56,8 @@ enum Command {
     Op(op::Op),
     /// List the kernels, and profile one without a GPU
     Kernels(kernels::Kernels),
+    /// Measure every operation at every layer shape, and the training step
+    Bench(bench::Bench),
     /// Say which data set is found where, download it, verify it
     Data(data::Data),
 }
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Step(command) => command.run(),
         Command::Op(command) => command.run(),
         Command::Kernels(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Data(command) => command.run(),
     };
     match done {

@@ -118,6 +118,12 @@ impl GpuBuffer {
         self.gpu.driver.fill(self.address, value, self.bytes)
     }
 
+    /// Overwrites it with `from`, which is on the same device and as long.
+    pub fn copy_from(&mut self, from: &GpuBuffer) -> Result<()> {
+        assert_eq!(from.bytes, self.bytes, "a copy within the device has the buffer's size");
+        self.gpu.driver.copy(self.address, from.address, self.bytes)
+    }
+
     /// A copy on the same device.
     pub fn duplicate(&self) -> Result<GpuBuffer> {
         let copy = self.gpu.alloc(self.bytes)?;

@@ -1,0 +1,155 @@
+//! A case with its inputs on the device, ready to be run and timed.
+
+use super::cases::Work;
+use super::{Case, inputs};
+use crate::device::driver::Graph;
+use crate::device::{Device, Gpu};
+use crate::error::{Error, Result};
+use crate::ops::registry::{self, Arguments};
+use crate::ops::sgd::{self, Sgd};
+use crate::tape::Tape;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bytes of inputs that a case takes turns on, so that no cache holds those of the next call: more
+/// than twice the largest L2 of a GPU (H200: 60 MB, B200: 126 MB), or any CPU's last level.
+const ROTATED_BYTES: usize = 256 << 20;
+
+/// Input sets at most: those of a small case are reused before they have left the cache.
+const MOST_SETS: usize = 64;
+
+/// What a timed region should last at least, so that the events around it cost nothing.
+const LEAST_BURST: Duration = Duration::from_micros(500);
+
+/// Calls in a timed region at most.
+const MOST_CALLS: usize = 512;
+
+/// A case, ready to run.
+pub struct Prepared {
+    case: Case,
+    device: Device,
+    sets: Vec<Arguments>,
+    next: usize,
+    calls: usize,
+    graph: Option<Box<dyn Graph>>,
+}
+
+impl Prepared {
+    /// Puts the inputs of `case` on `device`, and runs it until nothing is first time any more.
+    ///
+    /// On a GPU the calls are recorded as one graph and replayed, so that the time is the kernels' own
+    /// and not the host's; if the driver refuses that, [`Prepared::replayed`] says so.
+    ///
+    /// # Errors
+    /// What the operation or the device reports.
+    pub fn new(case: &Case, device: &Device) -> Result<Prepared> {
+        let first = inputs::arguments(case, device, 0)?;
+        let count = ROTATED_BYTES.div_ceil(inputs::bytes(&first).max(1)).clamp(2, MOST_SETS);
+        let others = (1..count).map(|set| inputs::arguments(case, device, set));
+        let sets = [Ok(first)].into_iter().chain(others).collect::<Result<Vec<_>>>()?;
+        let mut prepared =
+            Prepared { case: case.clone(), device: device.clone(), sets, next: 0, calls: 1, graph: None };
+        prepared.time(2)?;
+        let one = prepared.time(2)? / 2;
+        let calls = LEAST_BURST.as_nanos().div_ceil(one.as_nanos().max(1)) as usize;
+        prepared.calls = calls.clamp(1, MOST_CALLS);
+        if let Device::Gpu(gpu) = device {
+            // Every input is read at least once in a replay.
+            prepared.calls = prepared.calls.max(prepared.sets.len());
+            prepared.graph = prepared.record(&Arc::clone(gpu)).ok();
+        }
+        Ok(prepared)
+    }
+
+    /// Calls of the operation in a [`Prepared::burst`].
+    pub fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Whether the calls are one recorded graph, and not queued one by one.
+    pub fn replayed(&self) -> bool {
+        self.graph.is_some()
+    }
+
+    /// The time of [`Prepared::calls`] calls in a row: the device's own on a GPU.
+    ///
+    /// # Errors
+    /// What the operation or the device reports.
+    pub fn burst(&mut self) -> Result<Duration> {
+        match (&self.graph, &self.device) {
+            (Some(graph), Device::Gpu(gpu)) => time_on_gpu(gpu, || graph.launch()),
+            _ => self.time(self.calls),
+        }
+    }
+
+    fn time(&mut self, calls: usize) -> Result<Duration> {
+        match self.device.clone() {
+            Device::Cpu => {
+                let started = Instant::now();
+                self.run(calls)?;
+                Ok(started.elapsed())
+            }
+            Device::Gpu(gpu) => time_on_gpu(&gpu, || self.run(calls)),
+        }
+    }
+
+    /// The calls as a graph. What they allocate comes from the pool and returns to it: replays write
+    /// to memory that nobody else has while they are timed.
+    fn record(&mut self, gpu: &Arc<Gpu>) -> Result<Box<dyn Graph>> {
+        gpu.driver().begin_capture()?;
+        let queued = self.run(self.calls);
+        let graph = gpu.driver().end_capture();
+        queued?;
+        let graph = graph?;
+        graph.launch()?;
+        gpu.driver().synchronize()?;
+        Ok(graph)
+    }
+
+    fn run(&mut self, calls: usize) -> Result<()> {
+        let count = self.sets.len();
+        for _ in 0..calls {
+            let set = &mut self.sets[self.next];
+            self.next = (self.next + 1) % count;
+            run(self.case.work, set)?;
+        }
+        Ok(())
+    }
+}
+
+fn time_on_gpu(gpu: &Gpu, queue: impl FnOnce() -> Result<()>) -> Result<Duration> {
+    let start = gpu.driver().record_event()?;
+    queue()?;
+    let end = gpu.driver().record_event()?;
+    Ok(Duration::from_secs_f64(end.ms_since(&*start)? / 1e3))
+}
+
+fn run(work: Work, arguments: &mut Arguments) -> Result<()> {
+    match work {
+        Work::Operation(name) => {
+            registry::find(name)?.run(&mut Tape::no_grad(), arguments)?;
+        }
+        Work::Rung(_, run) => {
+            run(arguments)?;
+        }
+        Work::SgdStep => sgd_step(arguments)?,
+    }
+    Ok(())
+}
+
+/// One step in place: the registry's row would copy the parameters first.
+fn sgd_step(arguments: &mut Arguments) -> Result<()> {
+    const SGD: Sgd = Sgd { momentum: 0.9, weight_decay: 5e-4, l1: 0.0, nesterov: false };
+    let mut take = |name: &str| {
+        arguments.tensors.remove(name).ok_or_else(|| Error::Operand {
+            op: "sgd_step",
+            expected: format!("the tensor {name}"),
+            found: "none".into(),
+        })
+    };
+    let (mut param, mut velocity) = (take("param")?, take("velocity")?);
+    let stepped =
+        sgd::step(&SGD, arguments.tensor("lr")?, arguments.tensor("grad")?, &mut param, &mut velocity);
+    arguments.tensors.extend([("param".into(), param), ("velocity".into(), velocity)]);
+    stepped
+}

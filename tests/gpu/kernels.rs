@@ -1,0 +1,145 @@
+//! Every kernel against the f64 reference on the CPU, and against itself.
+
+use crate::common::cases::{CASES, Case, LARGE_CASES, floats, reals};
+use crate::common::compare::assert_close;
+use crate::{bits, gpu, on, poison};
+use cugrad::ops::conv3x3::{self, conv3x3, ladder};
+use cugrad::{DType, Device, Tape, Tensor};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// Relative error of an f32 kernel.
+const TOLERANCE: f64 = 1e-5;
+
+/// The network's shapes, with so few images that the reference takes seconds.
+const NETWORK_CASES: &[Case] = &[
+    conv("conv3x3_fprop", &[("N", 3), ("H", 32), ("W", 32), ("C", 3), ("K", 64)]),
+    conv("conv3x3_fprop", CONV32),
+    conv("conv3x3_fprop", CONV16),
+    conv("conv3x3_fprop", CONV8),
+    conv("conv3x3_fprop", CONV4),
+    conv("conv3x3_dgrad", CONV32),
+    conv("conv3x3_dgrad", CONV16),
+    conv("conv3x3_dgrad", CONV8),
+    conv("conv3x3_dgrad", CONV4),
+    conv("conv3x3_wgrad", &[("N", 3), ("H", 32), ("W", 32), ("C", 3), ("K", 64)]),
+    conv("conv3x3_wgrad", CONV32),
+    conv("conv3x3_wgrad", CONV16),
+    conv("conv3x3_wgrad", CONV8),
+    conv("conv3x3_wgrad", CONV4),
+    conv("conv3x3_bias_grad", CONV32),
+    conv("bn_relu_add_fprop", NORM32),
+    conv("bn_relu_add_fprop", NORM4),
+    conv("bn_relu_add_dgrad", NORM32),
+    conv("bn_relu_add_dgrad", NORM4),
+    conv("bn_relu_add_eval", NORM32),
+    conv("batchnorm_fprop", NORM32),
+    conv("batchnorm_dgrad", NORM32),
+    pool("maxpool_argmax", POOL2, WINDOW2),
+    pool("maxpool_dgrad", POOL2, WINDOW2),
+    pool("maxpool_argmax", POOL4, WINDOW4),
+    pool("maxpool_dgrad", POOL4, WINDOW4),
+    conv("linear_fprop", HEAD),
+    conv("linear_dgrad", HEAD),
+    conv("linear_wgrad", HEAD),
+    conv("softmax_nll_fprop", HEAD),
+    conv("softmax_nll_dgrad", HEAD),
+];
+
+type Axes = &'static [(&'static str, usize)];
+
+const CONV32: Axes = &[("N", 2), ("H", 32), ("W", 32), ("C", 64), ("K", 128)];
+const CONV16: Axes = &[("N", 3), ("H", 16), ("W", 16), ("C", 128), ("K", 256)];
+const CONV8: Axes = &[("N", 3), ("H", 8), ("W", 8), ("C", 256), ("K", 512)];
+const CONV4: Axes = &[("N", 5), ("H", 4), ("W", 4), ("C", 512), ("K", 512)];
+const NORM32: Axes = &[("N", 32), ("H", 32), ("W", 32), ("C", 64)];
+const NORM4: Axes = &[("N", 64), ("H", 4), ("W", 4), ("C", 512)];
+const POOL2: Axes = &[("N", 4), ("P", 16), ("Q", 16), ("H", 32), ("W", 32), ("C", 128)];
+const POOL4: Axes = &[("N", 64), ("P", 1), ("Q", 1), ("H", 4), ("W", 4), ("C", 512)];
+const HEAD: Axes = &[("N", 512), ("C", 512), ("K", 10)];
+const WINDOW2: Axes64 = &[("window", 2.0)];
+const WINDOW4: Axes64 = &[("window", 4.0)];
+
+type Axes64 = &'static [(&'static str, f64)];
+
+const fn conv(op: &'static str, axes: Axes) -> Case {
+    pool(op, axes, &[])
+}
+
+const fn pool(op: &'static str, axes: Axes, attributes: Axes64) -> Case {
+    Case { op, axes, attributes, without: &[] }
+}
+
+/// Runs every case on the GPU with fresh inputs, into poisoned memory, twice: both must have the
+/// same bits, and be the reference's.
+fn check(cases: &[Case]) {
+    let (device, _) = gpu();
+    for (seed, case) in cases.iter().enumerate() {
+        let seed = 1000 + seed as u64;
+        let want = case.operation().run(&mut Tape::no_grad(), &case.arguments(DType::F64, seed)).unwrap();
+        let arguments = on(&device, &case.arguments(DType::F32, seed));
+        let run = || case.operation().run(&mut Tape::no_grad(), &arguments).unwrap();
+        let first = run();
+        let shapes = first.iter().map(|(name, t)| (*name, t.to_device(&Device::Cpu).unwrap())).collect();
+        let first_bits: Vec<_> = first.values().map(bits).collect();
+        drop(first);
+        poison(&device, &shapes);
+        let second = run();
+        for ((name, t), first_bits) in second.iter().zip(first_bits) {
+            let what = format!("{case}: {name}");
+            assert!(bits(t) == first_bits, "{what}: two runs differ");
+            let want = want[name].to_f64_vec().unwrap();
+            assert_close(&what, &t.to_f64_vec().unwrap(), &want, t.shape(), TOLERANCE);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn small_kernels_match_the_f64_reference_twice() {
+    check(CASES);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn large_kernels_match_the_f64_reference_twice() {
+    check(LARGE_CASES);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn kernels_at_the_networks_shapes_match_the_f64_reference_twice() {
+    check(NETWORK_CASES);
+}
+
+fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
+    floats(reals(shape.iter().product(), &mut StdRng::seed_from_u64(seed)), shape, dtype)
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn small_rungs_of_the_ladder_match_the_f64_reference() {
+    let (device, _) = gpu();
+    for [n, h, w, c, k] in [[2, 5, 3, 3, 5], [1, 1, 1, 2, 1], [1, 4, 6, 16, 17], [3, 8, 8, 24, 33]] {
+        let shapes = [vec![n, h, w, c], vec![k, 3, 3, c], vec![n, h, w, k], vec![k]];
+        let inputs = |dtype| [0, 1, 2, 3].map(|i| random(&shapes[i], 5 + i as u64, dtype));
+        let [x, filter, dy, bias] = inputs(DType::F64);
+        let tape = &mut Tape::no_grad();
+        let want = [
+            conv3x3(tape, &x, &filter, Some(&bias)).unwrap(),
+            conv3x3::dgrad(&dy, &filter).unwrap(),
+            conv3x3::wgrad(&x, &dy).unwrap(),
+        ];
+        let [x, filter, dy, bias] = inputs(DType::F32).map(|t| t.to_device(&device).unwrap());
+        let got = [
+            ladder::fprop_naive(&x, &filter, Some(&bias)).unwrap(),
+            ladder::dgrad_naive(&dy, &filter).unwrap(),
+            ladder::wgrad_naive(&x, &dy).unwrap(),
+        ];
+        for (pass, (got, want)) in ["fprop", "dgrad", "wgrad"].iter().zip(got.iter().zip(&want)) {
+            let (values, want) = (got.to_f64_vec().unwrap(), want.to_f64_vec().unwrap());
+            let what = format!("{pass}_naive n{n} h{h} w{w} c{c} k{k}");
+            assert_close(&what, &values, &want, got.shape(), TOLERANCE);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The simulator held to the GPU it stands for.
+
+use crate::common::cases::CASES;
+use crate::common::compare::assert_close;
+use crate::{gpu, on};
+use cugrad::device::DeviceChoice;
+use cugrad::{DType, Device, Tape};
+
+/// The simulator's PTX does not contract multiplications and additions, the GPU's code does.
+const TOLERANCE: f64 = 1e-6;
+
+#[test]
+#[ignore = "needs a GPU"]
+fn simulator_matches_the_gpu() {
+    let (silicon, _) = gpu();
+    let (simulated, _) = Device::open(DeviceChoice::Sim).unwrap();
+    for (seed, case) in CASES.iter().enumerate() {
+        let arguments = case.arguments(DType::F32, 2000 + seed as u64);
+        let run = |device| case.operation().run(&mut Tape::no_grad(), &on(device, &arguments)).unwrap();
+        let (got, want) = (run(&simulated), run(&silicon));
+        for (name, t) in got {
+            let (values, want) = (t.to_f64_vec().unwrap(), want[name].to_f64_vec().unwrap());
+            assert_close(&format!("{case}: {name}"), &values, &want, t.shape(), TOLERANCE);
+        }
+    }
+}
