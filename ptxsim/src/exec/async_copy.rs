@@ -138,7 +138,7 @@ impl Copy {
             ctx.load(Space::Global, from, self.bytes, &mut data)?;
         }
         let partial = those(&|n| n > 0 && n < size);
-        if let Some(lane) = lanes(partial).find(|&lane| from[lane] % u64::from(size) != 0) {
+        if let Some(lane) = lanes(partial).find(|&lane| !from[lane].is_multiple_of(u64::from(size))) {
             let (address, bytes) = (from[lane], size);
             return Err(ctx.fault(lane, FaultKind::Misaligned { space: Space::Global, address, bytes }));
         }
