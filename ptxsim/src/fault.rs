@@ -123,6 +123,17 @@ pub enum FaultKind {
     },
     /// `trap` or `brkpt` was reached.
     Trap,
+    /// Shared memory that a `cp.async` is still filling is read or written.
+    CopyInFlight {
+        /// Shared address of the access.
+        address: u64,
+        /// Thread that began the copy, linear in the block.
+        thread: u32,
+        /// Source or PTX line of the copy.
+        copied_at: String,
+        /// Whether the copy is in a committed group, which nobody has waited for yet.
+        committed: bool,
+    },
     /// An instruction used against its rules, in words.
     Misuse {
         /// What rule was broken.
@@ -168,6 +179,17 @@ impl fmt::Display for FaultKind {
                 write!(f, "indirect call or branch to {value:#x}, which is no possible target")
             }
             Trap => f.write_str("trap"),
+            CopyInFlight { address, thread, copied_at, committed } => {
+                let missing = if *committed {
+                    "that thread must wait with `cp.async.wait_group` first"
+                } else {
+                    "that copy is in no group yet: `cp.async.commit_group` and `cp.async.wait_group` must come first"
+                };
+                write!(
+                    f,
+                    "shared {address:#x} is still being filled by thread {thread}'s cp.async at {copied_at}; {missing}"
+                )
+            }
             Misuse { detail } => f.write_str(detail),
         }
     }

@@ -3,8 +3,8 @@
 
 use crate::counters::Class;
 use crate::exec::{
-    approx, atomic, barrier, bits, carry, compare, control, convert, dot, float, integer, matrix, memory,
-    mma, shuffle, transfer,
+    approx, async_copy, atomic, barrier, bits, carry, compare, control, convert, dot, float, integer, matrix,
+    memory, mma, shuffle, transfer,
 };
 use crate::lower::{Build, Lowered};
 
@@ -42,6 +42,7 @@ const OPCODES: &[Opcode] = &[
     op("cnot", Class::Logic, bits::cnot),
     op("copysign", Class::F32, float::copysign),
     op("cos", Class::Transcendental, approx::cos),
+    op("cp", Class::Async, async_copy::cp),
     op("cvt", Class::Convert, convert::cvt),
     op("cvta", Class::Move, transfer::cvta),
     op("discard", Class::Other, memory::hint),

@@ -145,6 +145,26 @@ fn scan_gives_prefix_sums_of_each_block() {
 }
 
 #[test]
+fn stencil_is_exact_up_to_its_edges() {
+    let device = device();
+    let (rows, cols) = (37, 50);
+    let x = random_floats(14, rows * cols);
+    let (dx, dy) = (upload_f32(&device, &x), device.alloc(rows * cols * 4).unwrap());
+    let launch = Launch { grid: [4, 3, 1], block: [16, 16, 1], shared_bytes: 0, cluster: None };
+    let args = [Arg::I32(rows as i32), Arg::I32(cols as i32), Arg::U64(dx), Arg::U64(dy)];
+    launch_fixture(&device, "stencil.sm80", "stencil", &launch, &args);
+    let found = download_f32(&device, dy, rows * cols);
+    let at = |r: usize, c: usize| x[r.min(rows - 1) * cols + c.min(cols - 1)];
+    for r in 0..rows {
+        for c in 0..cols {
+            let (up, left) = (at(r.saturating_sub(1), c), at(r, c.saturating_sub(1)));
+            let wanted = 4.0 * at(r, c) - up - at(r + 1, c) - left - at(r, c + 1);
+            assert_eq!(found[r * cols + c], wanted, "{r},{c}");
+        }
+    }
+}
+
+#[test]
 fn math_library_is_accurate() {
     let device = device();
     let n = 200;

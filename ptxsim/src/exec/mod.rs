@@ -4,6 +4,7 @@
 //! action to run. Opcodes are listed in [`crate::opcodes`].
 
 pub(crate) mod approx;
+pub(crate) mod async_copy;
 pub(crate) mod atomic;
 pub(crate) mod barrier;
 pub(crate) mod bits;

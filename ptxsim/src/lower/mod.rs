@@ -8,5 +8,5 @@ mod operands;
 mod symbols;
 
 pub(crate) use builder::kernel;
-pub(crate) use operands::{Build, Lowered};
+pub(crate) use operands::{Address, Build, Lowered};
 pub(crate) use symbols::{ModuleSymbols, ModuleVariable};

@@ -1,6 +1,7 @@
 //! Blocks and clusters: the shared state of their warps.
 
 use super::LANES;
+use super::async_copies::AsyncCopies;
 use crate::memory::shared::SharedMemory;
 use crate::memory::warp_races::{Horizon, Order, Shadow, merge};
 
@@ -16,6 +17,8 @@ pub(crate) struct Block {
     /// Who accessed which shared memory, and what its warps know of one another; empty if not checked.
     pub races: Shadow,
     pub order: Order,
+    /// What `cp.async` is copying there.
+    pub async_copies: AsyncCopies,
     pub barriers: [Barrier; BARRIERS],
     /// Threads that have not exited.
     pub live: u32,
@@ -36,6 +39,7 @@ impl Block {
             self.races.reset(shared_bytes, &mut self.order);
         }
         self.order.reset(threads.div_ceil(LANES as u32) as usize);
+        self.async_copies.reset(threads, shared_bytes);
         self.barriers = Default::default();
         self.live = threads;
         self.exited = 0;

@@ -1,5 +1,6 @@
 //! The machine that runs decoded kernels: registers, warps, blocks and clusters.
 
+pub(crate) mod async_copies;
 pub(crate) mod cluster;
 pub(crate) mod context;
 pub(crate) mod kernel;

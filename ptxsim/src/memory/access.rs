@@ -46,6 +46,7 @@ impl Context<'_> {
     ) -> Result<()> {
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
+                ctx.check_in_flight(rank, offsets, active, bytes)?;
                 ctx.observe_shared(rank, offsets, active, bytes, Access::Read)?;
                 let shared = &ctx.blocks[rank].shared;
                 if ctx.launch.checks.uninitialised
@@ -90,6 +91,7 @@ impl Context<'_> {
     pub fn store(&mut self, space: Space, addresses: &Addresses, bytes: usize, data: &Planes) -> Result<()> {
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
+                ctx.check_in_flight(rank, offsets, active, bytes)?;
                 ctx.observe_shared(rank, offsets, active, bytes, Access::Write)?;
                 let track = ctx.launch.checks.uninitialised;
                 let shared = &mut ctx.blocks[rank].shared;
@@ -136,6 +138,7 @@ impl Context<'_> {
         let mut old = [0; LANES];
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
+                ctx.check_in_flight(rank, offsets, active, bytes)?;
                 ctx.observe_shared(rank, offsets, active, bytes, Access::Atomic)?;
                 let shared = &mut ctx.blocks[rank].shared;
                 if ctx.launch.checks.uninitialised
@@ -171,6 +174,20 @@ impl Context<'_> {
             }
         })?;
         Ok(old)
+    }
+
+    /// Check that the active lanes may copy `bytes` bytes to these shared addresses of their own block.
+    pub fn check_copy_target(&mut self, addresses: &Addresses, bytes: usize) -> Result<()> {
+        let active = self.active;
+        if let Some(lane) = lanes(active).find(|&lane| addresses[lane] >> SHARED_RANK_SHIFT != 0) {
+            let detail = format!("cp.async to {:#x}, which is no address of `.shared::cta`", addresses[lane]);
+            return Err(self.fault(lane, FaultKind::Misuse { detail }));
+        }
+        self.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
+            ctx.check_in_flight(rank, offsets, active, bytes)?;
+            // The copy may land at once; it is noted again when it does.
+            ctx.note_shared_race(rank, offsets, active, bytes, Access::Write)
+        })
     }
 
     /// Call `each` for every state space that the active lanes address, with addresses in that space.

@@ -59,6 +59,18 @@ impl Context<'_> {
             count.shared_wavefronts += passes.taken;
             count.shared_ideal += passes.ideal;
         }
+        self.note_shared_race(rank, offsets, active, bytes, access)
+    }
+
+    /// Note an access of the active lanes to shared memory; a fault if it races with an earlier one.
+    pub(super) fn note_shared_race(
+        &mut self,
+        rank: usize,
+        offsets: &Addresses,
+        active: u32,
+        bytes: usize,
+        access: Access,
+    ) -> Result<(), Box<Fault>> {
         if !self.launch.checks.races || self.launch.threads() <= LANES as u32 || rank != self.rank {
             return Ok(());
         }

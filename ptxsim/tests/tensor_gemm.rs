@@ -1,0 +1,89 @@
+//! What NVRTC makes of a bf16 GEMM with cp.async double buffering, ldmatrix and mma.sync.
+
+mod common;
+
+use common::{device, download_f32, random_floats};
+use ptxsim::{Arg, Error, FaultKind, Launch, LaunchReport, Module};
+
+const M: usize = 128;
+const N: usize = 64;
+const K: usize = 96;
+
+/// The fixture, with the first `from` replaced by `to`.
+fn ptx(changes: &[(&str, &str)]) -> String {
+    let path = format!("{}/tests/fixtures/mma_gemm.sm80.ptx", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    changes.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "the fixture has no `{from}`");
+        text.replacen(from, to, 1)
+    })
+}
+
+struct Gemm {
+    /// Values that bf16 holds.
+    a: Vec<f32>,
+    b: Vec<f32>,
+}
+
+impl Gemm {
+    fn new() -> Self {
+        let bf16 = |v: f32| f32::from_bits(v.to_bits() & 0xffff_0000);
+        let values = |seed, count| random_floats(seed, count).into_iter().map(bf16).collect();
+        Self { a: values(51, M * K), b: values(52, K * N) }
+    }
+
+    fn run(&self, ptx: &str) -> Result<(Vec<f32>, LaunchReport), Error> {
+        let device = device();
+        let upload = |values: &[f32]| {
+            let bytes: Vec<u8> =
+                values.iter().flat_map(|v| ((v.to_bits() >> 16) as u16).to_le_bytes()).collect();
+            let address = device.alloc(bytes.len()).expect("memory");
+            device.write(address, &bytes).expect("a write");
+            address
+        };
+        let (a, b, c) = (upload(&self.a), upload(&self.b), device.alloc(M * N * 4).expect("memory"));
+        let launch = Launch { grid: [(N / 64) as u32, (M / 64) as u32, 1], ..Launch::linear(1, 128) };
+        let mut args: Vec<Arg> = [M, N, K].iter().map(|&v| Arg::I32(v as i32)).collect();
+        args.extend([a, b, c].map(Arg::U64));
+        let report = device.launch(&Module::parse(ptx)?, "mma_gemm", &launch, &args)?;
+        Ok((download_f32(&device, c, M * N), report))
+    }
+}
+
+#[test]
+fn gemm_matches_f64_and_its_own_order() {
+    let gemm = Gemm::new();
+    let (found, report) = gemm.run(&ptx(&[])).unwrap_or_else(|e| panic!("{e}"));
+    let (mut error, mut norm) = (0.0, 0.0);
+    for row in 0..M {
+        for column in 0..N {
+            let products = (0..K).map(|k| (gemm.a[row * K + k], gemm.b[k * N + column]));
+            let wanted: f64 = products.clone().map(|(a, b)| f64::from(a) * f64::from(b)).sum();
+            let found = found[row * N + column];
+            error += (f64::from(found) - wanted).powi(2);
+            norm += wanted.powi(2);
+            assert_eq!(found, products.fold(0.0, |sum, (a, b)| a.mul_add(b, sum)), "{row},{column}");
+        }
+    }
+    assert!((error / norm).sqrt() < 1e-6, "relative error {}", (error / norm).sqrt());
+    assert_eq!(report.total.tensor_flop, (2 * M * N * K) as u64);
+}
+
+#[test]
+fn gemm_that_does_not_wait_for_its_copies_is_caught() {
+    let gemm = Gemm::new();
+    let stale = gemm.run(&ptx(&[("cp.async.wait_group 1;", "cp.async.wait_group 2;")])).unwrap_err();
+    let Error::Fault(fault) = stale else { panic!("{stale}") };
+    assert!(matches!(fault.kind, FaultKind::CopyInFlight { committed: true, .. }), "{fault}");
+    assert!(fault.instruction.starts_with("ldmatrix"), "{fault}");
+    let text = fault.to_string();
+    assert!(
+        text.contains("kernels/mma_gemm.cu:51: ") && text.contains("cp.async at kernels/mma_gemm.cu:16"),
+        "{text}"
+    );
+    let unwaited = gemm.run(&ptx(&[("cp.async.wait_group 0;", "")])).unwrap_err();
+    assert!(matches!(unwaited, Error::Fault(f) if matches!(f.kind, FaultKind::CopyInFlight { .. })));
+    // The first commit is the prologue's: without it the next one takes its copies along, a stage late.
+    let uncommitted = gemm.run(&ptx(&[("cp.async.commit_group;", "")])).unwrap_err();
+    assert!(matches!(uncommitted, Error::Fault(f) if matches!(f.kind, FaultKind::CopyInFlight { .. })));
+}
