@@ -26,7 +26,13 @@ use std::process::ExitCode;
 
 /// Train, test and study a CIFAR-10 ResNet on hand-written CUDA kernels.
 #[derive(Parser)]
-#[command(name = "cugrad", version, propagate_version = true, max_term_width = 100, args_override_self = true)]
+#[command(
+    name = "cugrad",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

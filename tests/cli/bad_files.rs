@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 fn weights(folder: &Path) -> PathBuf {
     let path = folder.join("weights.safetensors");
     let mut net = ResNet::new(&Device::Cpu, DType::F32, 2, 1).unwrap();
-    state::save(&mut net, &path).unwrap();
+    state::save(&mut net, &[], &path).unwrap();
     path
 }
 
