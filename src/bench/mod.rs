@@ -1,7 +1,7 @@
 //! Measuring: every operation at every layer shape of the network, on any device.
 //!
-//! [`cases`] is the table, [`Prepared`] runs one row of it with inputs and outputs in place,
-//! [`measure`] times it, and [`Report`] holds a whole run. `cugrad bench` and `cargo bench` both
+//! [`cases()`] is the table, [`Prepared`] runs one row of it with inputs and outputs in place,
+//! [`measure()`] times it, and [`Report`] holds a whole run. `cugrad bench` and `cargo bench` both
 //! walk this table. How to read the figures: `benches/NOTES.md`.
 
 mod cases;

@@ -170,7 +170,7 @@ impl fmt::Display for Report {
             "benchmark", "us", "TFLOP/s", "TB/s", "%flop", "%copy", "spread"
         )?;
         let mut last = "";
-        for row in self.ops.iter() {
+        for row in &self.ops {
             // Layers of the same extents were measured once.
             if row.id == last {
                 continue;
