@@ -132,6 +132,33 @@ fn other_threads_and_stores_must_wait_too() {
 }
 
 #[test]
+fn copies_race_with_other_warps() {
+    // Warp 0 copies over what warp 1 has read, which is the first to pass the barrier.
+    let before = |sync: &str| {
+        format!(
+            "{TILE} st.shared.v4.u32 [%r9], {{1, 2, 3, 4}}; bar.sync 0; setp.ge.u32 %p1, %t, 32;
+             @%p1 ld.shared.u32 %r1, [%r9]; {sync} add.u32 %r11, %r9, 512;
+             @!%p1 cp.async.cg.shared.global [%r11], [%in], 16; bar.sync 1; cp.async.wait_all;"
+        )
+    };
+    // Warp 1 reads what warp 0 copied and waited for.
+    let after = |sync: &str| {
+        format!(
+            "{TILE} setp.lt.u32 %p1, %t, 32; @%p1 cp.async.cg.shared.global [%r9], [%in], 16;
+             cp.async.wait_all; {sync} sub.u32 %r11, %r9, 512; @!%p1 ld.shared.u32 %r1, [%r11];"
+        )
+    };
+    for (body, wanted) in
+        [(&before as &dyn Fn(&str) -> String, "write after read"), (&after, "read after write")]
+    {
+        let kind = fault_kind(&body(""), &inputs(64));
+        let FaultKind::SharedRace { hazard, .. } = kind else { panic!("{kind}") };
+        assert_eq!(hazard, wanted);
+        run(&body("bar.sync 0;"), &inputs(64));
+    }
+}
+
+#[test]
 fn faults_of_the_addresses_come_when_the_copy_is_issued() {
     let body = |change: &str| format!("{TILE} {change} cp.async.cg.shared.global [%r9], [%in], 16; trap;");
     let kind = |change: &str| fault_kind(&body(change), &inputs(32));

@@ -67,6 +67,29 @@ fn gemm_matches_f64_and_its_own_order() {
     }
     assert!((error / norm).sqrt() < 1e-6, "relative error {}", (error / norm).sqrt());
     assert_eq!(report.total.tensor_flop, (2 * M * N * K) as u64);
+    for opcode in
+        ["ldmatrix.sync.aligned.m8n8.x4.shared.b16", "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16"]
+    {
+        assert_eq!(report.by_opcode[opcode].bank_conflicts(), 1.0, "{opcode}");
+    }
+}
+
+#[test]
+fn gemm_that_lacks_a_barrier_races() {
+    let gemm = Gemm::new();
+    let text = ptx(&[]);
+    let barriers: Vec<usize> = text.match_indices("bar.sync").map(|(at, _)| at).collect();
+    assert_eq!(barriers.len(), 2);
+    // The first lets all warps read what each copied, the second lets copies overwrite what all read.
+    for at in barriers {
+        let without = format!("{}//{}", &text[..at], &text[at..]);
+        let Err(Error::Fault(fault)) = gemm.run(&without) else { panic!("no race at {at}") };
+        // Who is early meets a copy under way, or data of which no barrier says that it is there.
+        assert!(
+            matches!(fault.kind, FaultKind::SharedRace { .. } | FaultKind::CopyInFlight { .. }),
+            "{fault}"
+        );
+    }
 }
 
 #[test]
