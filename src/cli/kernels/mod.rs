@@ -6,9 +6,11 @@ mod list;
 mod table;
 
 use crate::device::SimArch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::profile::{Shape, profile};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use ptxsim::Gpu;
 
 #[derive(Args)]
 pub struct Kernels {
@@ -37,9 +39,11 @@ impl Kernels {
 #[command(
     long_about = "Run the operation that launches a kernel on the simulator, on random inputs, and show \
 what the kernel does: its instructions by kind, the memory it moves against what it asks for, bank \
-conflicts, and the lines of its source that cost most. It needs no GPU.
+conflicts, the lines of its source that cost most, and the least time that each part of a GPU needs for \
+it. It needs no GPU.
 
-The counts are of PTX instructions, exact and the same on every machine; they are no timing.",
+The counts are of PTX instructions, exact and the same on every machine. The times are floors: a real \
+launch takes longer.",
     after_help = "Examples:
   cugrad kernels profile conv3x3_fprop
   cugrad kernels profile conv3x3_fprop --shape n=2,h=8,w=8,c=16,k=32 --annotate
@@ -54,6 +58,9 @@ struct Profile {
     /// The architecture to simulate
     #[arg(long, value_enum, default_value = "90a")]
     arch: SimArch,
+    /// The GPU to compute the floors of the time for
+    #[arg(long, default_value = "h200", value_parser = gpu())]
+    gpu: String,
     /// Show the source with the counts of each line
     #[arg(long)]
     annotate: bool,
@@ -64,12 +71,14 @@ struct Profile {
 
 impl Profile {
     fn run(self) -> Result<()> {
+        let gpu =
+            Gpu::find(&self.gpu).ok_or_else(|| Error::Config(format!("no GPU is called `{}`", self.gpu)))?;
         let profile = profile(&self.kernel, &self.shape, self.arch)?;
         if self.json {
-            println!("{:#}", json::profile(&profile));
+            println!("{:#}", json::profile(&profile, gpu));
             return Ok(());
         }
-        print!("{}", table::profile(&profile));
+        print!("{}", table::profile(&profile, gpu));
         if self.annotate {
             print!("\n{}", annotate::sources(&profile));
         } else {
@@ -77,4 +86,9 @@ impl Profile {
         }
         Ok(())
     }
+}
+
+/// The names of the GPUs whose limits are known.
+fn gpu() -> PossibleValuesParser {
+    PossibleValuesParser::new(Gpu::ALL.iter().map(|gpu| gpu.name))
 }

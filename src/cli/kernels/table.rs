@@ -3,8 +3,9 @@
 use super::list::resources;
 use crate::cli::thousands;
 use crate::device::SimLaunch;
+use crate::device::kernels::Entry;
 use crate::profile::Profile;
-use ptxsim::{Class, Count};
+use ptxsim::{Class, Count, Gpu, Roofline};
 use std::fmt::Write as _;
 
 /// The widest bar, in characters.
@@ -14,7 +15,7 @@ const BAR: f64 = 20.0;
 const LANES: u32 = 32;
 
 /// The whole table.
-pub fn profile(profile: &Profile) -> String {
+pub fn profile(profile: &Profile, gpu: &Gpu) -> String {
     let launch = profile.largest();
     let mut out = header(profile, launch);
     out += &classes(launch);
@@ -23,6 +24,7 @@ pub fn profile(profile: &Profile) -> String {
     if launch.report.total.tensor_flop > 0 {
         let _ = writeln!(out, "\ntensor cores   {} flop", thousands(launch.report.total.tensor_flop));
     }
+    out += &floors(profile, gpu);
     out
 }
 
@@ -114,6 +116,8 @@ fn global_memory(launch: &SimLaunch) -> String {
             count.global_sectors as f64 / count.global_requests as f64
         );
     }
+    let (read, written) = (launch.report.unique_bytes_read, launch.report.unique_bytes_written);
+    let _ = writeln!(out, "different bytes: {} read, {} written", bytes(read), bytes(written));
     out
 }
 
@@ -140,6 +144,43 @@ fn shared_memory(launch: &SimLaunch) -> String {
         );
     }
     out
+}
+
+/// The least time that each part of `gpu` needs, and what a multiprocessor holds at once.
+fn floors(profile: &Profile, gpu: &Gpu) -> String {
+    let launch = profile.largest();
+    let compiled = registers(profile.entry);
+    let roofline = Roofline::estimate(&launch.report, gpu, compiled);
+    let (binding, most) = roofline.binding();
+    let mut out =
+        format!("\nleast time on {:<17} (floors, no timing: a real launch takes longer)\n", gpu.name);
+    for (limit, seconds) in &roofline.floors {
+        let mark = if *limit == binding { "binds" } else { "" };
+        let row = format!(
+            "{:<16} {:>11.3} us            {:<20} {mark}",
+            limit.name(),
+            seconds * 1e6,
+            bar(seconds / most.max(f64::MIN_POSITIVE))
+        );
+        let _ = writeln!(out, "{}", row.trim_end());
+    }
+    if let Some(occupancy) = roofline.occupancy {
+        let _ = writeln!(
+            out,
+            "occupancy {:.0}%: a multiprocessor holds {} of {}, limited by {}",
+            100.0 * occupancy.fraction,
+            count(occupancy.blocks.into(), "block"),
+            count(occupancy.warps.into(), "warp"),
+            occupancy.limit.name()
+        );
+    }
+    out
+}
+
+/// The kernel's registers a thread: sm_90's, or those of the nearest architecture below it.
+pub(super) fn registers(entry: &Entry) -> Option<u32> {
+    let below = entry.resources.iter().filter(|resources| resources.arch <= 90);
+    below.max_by_key(|resources| resources.arch).map(|resources| resources.registers)
 }
 
 /// The kinds of instruction of which `requests` counts any.
