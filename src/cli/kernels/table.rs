@@ -167,7 +167,7 @@ fn floors(profile: &Profile, gpu: &Gpu) -> String {
     if let Some(occupancy) = roofline.occupancy {
         let _ = writeln!(
             out,
-            "occupancy {:.0}%: a multiprocessor holds {} of {}, limited by {}",
+            "occupancy {:.0}%: a multiprocessor holds {}, {}, limited by {}",
             100.0 * occupancy.fraction,
             count(occupancy.blocks.into(), "block"),
             count(occupancy.warps.into(), "warp"),
