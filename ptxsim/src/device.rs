@@ -26,17 +26,33 @@ pub struct Checks {
     pub divide_by_zero: bool,
     /// Races between the warps of a block in shared memory, and between blocks in global memory.
     pub races: bool,
+    /// Shared memory and registers that bulk copies or wgmma are working on, and proxy fences.
+    pub async_proxy: bool,
 }
 
 impl Checks {
     /// Every check.
     pub const fn all() -> Self {
-        Self { uninitialised: true, registers: true, barriers: true, divide_by_zero: true, races: true }
+        Self {
+            uninitialised: true,
+            registers: true,
+            barriers: true,
+            divide_by_zero: true,
+            races: true,
+            async_proxy: true,
+        }
     }
 
     /// None, for speed.
     pub const fn none() -> Self {
-        Self { uninitialised: false, registers: false, barriers: false, divide_by_zero: false, races: false }
+        Self {
+            uninitialised: false,
+            registers: false,
+            barriers: false,
+            divide_by_zero: false,
+            races: false,
+            async_proxy: false,
+        }
     }
 }
 

@@ -134,6 +134,50 @@ pub enum FaultKind {
         /// Whether the copy is in a committed group, which nobody has waited for yet.
         committed: bool,
     },
+    /// An mbarrier that is used wrongly or whose arrivals or transaction bytes do not add up.
+    Mbarrier {
+        /// Shared offset of the mbarrier.
+        address: u64,
+        /// What is wrong, in words.
+        detail: String,
+    },
+    /// A tensor map that was not made for this device, or does not fit the instruction.
+    BadTensorMap {
+        /// What is wrong, in words.
+        detail: String,
+    },
+    /// A wgmma matrix descriptor that no hardware takes.
+    BadDescriptor {
+        /// The descriptor.
+        descriptor: u64,
+        /// What is wrong, in words.
+        detail: String,
+    },
+    /// Shared memory that an ordinary store wrote is read by wgmma or a bulk copy, and the writing
+    /// thread has run no `fence.proxy.async` since.
+    MissingProxyFence {
+        /// Shared offset.
+        address: u64,
+        /// Thread that stored, linear in the block.
+        writer: u32,
+    },
+    /// Shared memory that a bulk copy or wgmma is still working on.
+    UnfinishedCopy {
+        /// Shared offset.
+        address: u64,
+        /// `is still to be filled` or `is still being read`.
+        state: &'static str,
+    },
+    /// A register that a wgmma is working on is used before `wgmma.wait_group`.
+    WgmmaRegister {
+        /// The register's name in the PTX.
+        register: String,
+    },
+    /// Registers of a wgmma were written, and no `wgmma.fence` came between.
+    MissingWgmmaFence {
+        /// The register's name in the PTX; empty where the warp has run no `wgmma.fence` at all.
+        register: String,
+    },
     /// An instruction used against its rules, in words.
     Misuse {
         /// What rule was broken.
@@ -190,6 +234,32 @@ impl fmt::Display for FaultKind {
                     "shared {address:#x} is still being filled by thread {thread}'s cp.async at {copied_at}; {missing}"
                 )
             }
+            Mbarrier { address, detail } => write!(f, "mbarrier at shared {address:#x}: {detail}"),
+            BadTensorMap { detail } => write!(f, "bad tensor map: {detail}"),
+            BadDescriptor { descriptor, detail } => {
+                write!(f, "bad matrix descriptor {descriptor:#018x}: {detail}")
+            }
+            MissingProxyFence { address, writer } => write!(
+                f,
+                "shared {address:#x}, stored by thread {writer}, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier"
+            ),
+            UnfinishedCopy { address, state } => write!(
+                f,
+                "shared {address:#x} {state} by an asynchronous operation; wait for its mbarrier phase or group first"
+            ),
+            WgmmaRegister { register } => {
+                write!(
+                    f,
+                    "register {register} is used while wgmma works on it; `wgmma.wait_group` must come first"
+                )
+            }
+            MissingWgmmaFence { register } if register.is_empty() => {
+                f.write_str("wgmma without a `wgmma.fence` before the first")
+            }
+            MissingWgmmaFence { register } => write!(
+                f,
+                "register {register} was written after the last `wgmma.fence`; wgmma needs one between"
+            ),
             Misuse { detail } => f.write_str(detail),
         }
     }

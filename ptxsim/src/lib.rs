@@ -30,6 +30,8 @@ pub use error::{Error, ParseError};
 pub use fault::{Fault, FaultKind};
 pub use launch::{Arg, Launch};
 pub use machine::kernel::Param;
+pub use memory::swizzle::Swizzle;
+pub use memory::tensor_map::{ElementType, Tensor, TensorMap};
 pub use module::{Entry, Module};
 pub use roofline::{Gpu, Limit, Occupancy, Resource, Roofline};
 pub use types::{Space, Type};

@@ -4,7 +4,7 @@
 use crate::counters::Class;
 use crate::exec::{
     approx, async_copy, atomic, barrier, bits, carry, compare, control, convert, dot, float, integer, matrix,
-    memory, mma, shuffle, transfer,
+    mbarrier, memory, mma, shuffle, tma, transfer, wgmma,
 };
 use crate::lower::{Build, Lowered};
 
@@ -68,6 +68,7 @@ const OPCODES: &[Opcode] = &[
     op("mapa", Class::Move, transfer::mapa),
     op("match", Class::WarpSync, shuffle::match_),
     op("max", Class::Integer, integer::max),
+    op("mbarrier", Class::Barrier, mbarrier::mbarrier),
     op("membar", Class::Barrier, barrier::fence),
     op("min", Class::Integer, integer::min),
     op("mma", Class::TensorCore, mma::mma),
@@ -111,6 +112,7 @@ const OPCODES: &[Opcode] = &[
     op("testp", Class::Compare, compare::testp),
     op("trap", Class::Control, control::trap),
     op("vote", Class::WarpSync, shuffle::vote),
+    op("wgmma", Class::TensorCore, wgmma::wgmma),
     op("xor", Class::Logic, bits::xor),
 ];
 

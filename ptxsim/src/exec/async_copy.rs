@@ -1,5 +1,6 @@
 //! `cp.async`: copies of 4, 8 or 16 bytes from global to shared memory that a thread waits for later.
 
+use super::tma;
 use crate::fault::{Fault, FaultKind};
 use crate::lower::{Address, Build, Lowered};
 use crate::machine::async_copies::Due;
@@ -16,7 +17,7 @@ pub(crate) fn cp(b: &mut Build<'_, '_>) -> Lowered {
     if !b.take("async") {
         return Err("needs `.async`".into());
     }
-    cp_async(b)
+    if b.take("bulk") { tma::bulk(b) } else { cp_async(b) }
 }
 
 /// `cp.async` without `.bulk`; `.async` has been taken.

@@ -188,7 +188,10 @@ fn cluster_barrier(b: &mut Build<'_, '_>) -> Lowered {
     Ok(Box::new(move |ctx| {
         if arrive {
             let (active, threads) = (ctx.active, ctx.active.count_ones());
-            ctx.block().cluster_arrivals += threads;
+            let warp = ctx.warp;
+            let block = ctx.block();
+            block.cluster_arrivals += threads;
+            block.order.release(warp, &mut block.cluster_horizon);
             for lane in lanes(active) {
                 ctx.cluster_phases[lane] += 1;
             }
@@ -203,6 +206,11 @@ fn cluster_barrier(b: &mut Build<'_, '_>) -> Lowered {
         let phases = *ctx.cluster_phases;
         if !arrive && lanes(ctx.active).any(|lane| phases[lane] > generation) {
             return ctx.wait(Waiting::Cluster);
+        }
+        if !arrive {
+            let warp = ctx.warp;
+            let block = ctx.block();
+            block.order.acquire(warp, &block.cluster_horizon);
         }
         Ok(Flow::Next)
     }))
@@ -233,9 +241,20 @@ pub(crate) fn fence(b: &mut Build<'_, '_>) -> Lowered {
         "async::generic",
         "generic",
     ];
+    // Only a proxy fence between the generic and the async proxy leaves a trace.
+    let proxy = b.take("proxy");
+    let to_async = proxy && b.take("async") && !b.take("global");
     while WORDS.iter().any(|word| b.take(word)) {}
     while b.operands_left() > 0 {
         b.operand()?;
+    }
+    if to_async {
+        return Ok(Build::plain(|ctx| {
+            let first = ctx.warp * LANES;
+            let active = ctx.active;
+            let shadow = &mut ctx.block().shared.shadow;
+            lanes(active).for_each(|lane| shadow.fence(first + lane));
+        }));
     }
     Ok(Build::plain(|_| {}))
 }

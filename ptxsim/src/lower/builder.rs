@@ -106,6 +106,8 @@ impl<'m> Builder<'m> {
         set_joins(&mut instructions);
         let is_read = |slot: &Slot| instructions.iter().any(|i| i.reads.contains(slot));
         let order_sensitive = self.order_sensitive || self.order_sensitive_if_read.iter().any(is_read);
+        let uses_async_proxy = instructions.iter().any(|i| i.async_proxy);
+        let uses_wgmma = instructions.iter().any(|i| i.wgmma);
         Ok(Kernel {
             name: entry.name.clone(),
             params,
@@ -121,6 +123,8 @@ impl<'m> Builder<'m> {
             required_threads: entry.required_threads,
             cluster: entry.cluster,
             order_sensitive,
+            uses_async_proxy,
+            uses_wgmma,
             spellings: self.spellings,
             files: self.module.files.clone(),
         })
@@ -277,6 +281,7 @@ impl<'m> Builder<'m> {
         let lowered = (opcode.lower)(&mut build).and_then(|action| build.finish().map(|()| action));
         let (reads, writes, targets) = (build.reads, build.writes, build.targets);
         let (class, exits, spins) = (build.class, build.exits, build.spins);
+        let (async_proxy, wgmma) = (build.async_proxy, build.wgmma);
         let action =
             lowered.map_err(|message| self.error(format!("`{spelling}`: {message}"), ast.position))?;
         let guard = self.guard(ast)?;
@@ -296,6 +301,8 @@ impl<'m> Builder<'m> {
             writes,
             class,
             position: ast.position,
+            async_proxy,
+            wgmma,
             spelling: index,
         };
         self.drafts.push(Draft { instruction, labels: targets });

@@ -164,6 +164,8 @@ impl Builder<'_> {
             writes: vec![to],
             class: Class::Move,
             position: ast.position,
+            async_proxy: false,
+            wgmma: false,
             spelling: index,
         };
         self.drafts.push(Draft { instruction, labels: Vec::new() });

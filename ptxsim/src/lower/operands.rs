@@ -28,6 +28,8 @@ pub(crate) struct Build<'b, 'm> {
     pub(super) class: Class,
     pub(super) exits: bool,
     pub(super) spins: bool,
+    pub(super) async_proxy: bool,
+    pub(super) wgmma: bool,
 }
 
 /// The address of a memory operand: a register or constant, plus an offset.
@@ -70,6 +72,8 @@ impl<'b, 'm> Build<'b, 'm> {
             class,
             exits: false,
             spins: false,
+            async_proxy: false,
+            wgmma: false,
         }
     }
 
@@ -95,6 +99,17 @@ impl<'b, 'm> Build<'b, 'm> {
     /// Threads may run this over and over while they wait for others.
     pub fn set_spins(&mut self) {
         self.spins = true;
+    }
+
+    /// It reads or writes shared memory through the async proxy.
+    pub fn set_async_proxy(&mut self) {
+        self.async_proxy = true;
+    }
+
+    /// It is a wgmma, which may use registers that another is working on.
+    pub fn set_wgmma(&mut self) {
+        self.wgmma = true;
+        self.async_proxy = true;
     }
 
     /// Blocks of this kernel may see one another's order.

@@ -1,7 +1,11 @@
 //! Blocks and clusters: the shared state of their warps.
 
+use std::collections::BTreeMap;
+
 use super::LANES;
 use super::async_copies::AsyncCopies;
+use super::mbarrier::Mbarrier;
+use super::transfers::{Delivery, Warpgroup};
 use crate::memory::shared::SharedMemory;
 use crate::memory::warp_races::{Horizon, Order, Shadow, merge};
 
@@ -28,6 +32,14 @@ pub(crate) struct Block {
     pub cluster_arrivals: u32,
     /// How often the cluster barrier has completed; counted in the block of rank 0.
     pub cluster_generation: u64,
+    /// What its warps knew to be over when they arrived there.
+    pub cluster_horizon: Horizon,
+    /// Initialised mbarriers by their offset in shared memory.
+    pub mbarriers: BTreeMap<u32, Mbarrier>,
+    /// Bulk copies on their way here.
+    pub deliveries: Vec<Delivery>,
+    /// Its warpgroups, by number.
+    pub warpgroups: Vec<Warpgroup>,
 }
 
 impl Block {
@@ -45,6 +57,11 @@ impl Block {
         self.exited = 0;
         self.cluster_arrivals = 0;
         self.cluster_generation = 0;
+        self.cluster_horizon = Horizon::default();
+        self.mbarriers.clear();
+        self.deliveries.clear();
+        self.warpgroups.clear();
+        self.warpgroups.resize((threads as usize).div_ceil(128), Warpgroup::default());
     }
 }
 

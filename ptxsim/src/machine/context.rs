@@ -3,6 +3,8 @@
 use super::cluster::Block;
 use super::kernel::{Flow, Kernel, Step};
 use super::registers::{Bank, Dst, PredDst, PredSrc, Registers, Scalar, Slot, Src, Word};
+use super::transfers::BulkGroups;
+use super::wgmma::Wgmma;
 use super::{LANES, lanes};
 use crate::counters::Counters;
 use crate::device::Checks;
@@ -68,6 +70,10 @@ pub(crate) enum Waiting {
     WarpSync { mask: u32 },
     /// `bar.warp.sync`, which the lanes of `mask` may reach at different places.
     WarpBarrier { mask: u32 },
+    /// A phase of the mbarrier at that shared offset of the cluster's block of that rank.
+    Mbarrier { rank: u32, offset: u32 },
+    /// The other warps of the warpgroup, to run the same wgmma.
+    Warpgroup,
 }
 
 /// The state an action works on.
@@ -95,6 +101,10 @@ pub(crate) struct Context<'a> {
     pub arrived: &'a mut u32,
     /// How often each lane has arrived at the cluster barrier.
     pub cluster_phases: &'a mut [u64; LANES],
+    /// Bulk stores of each lane.
+    pub bulk: &'a mut [BulkGroups; LANES],
+    /// This warp's part of the wgmma under way.
+    pub wgmma: &'a mut Wgmma,
     /// Nonzero once the path has told a barrier that it is here.
     pub ticket: &'a mut u64,
     /// Target numbers for [`Flow::Indexed`].

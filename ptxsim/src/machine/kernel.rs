@@ -47,6 +47,10 @@ pub(crate) struct Instruction {
     pub writes: Vec<Slot>,
     pub class: Class,
     pub position: Position,
+    /// Whether it works through the async proxy.
+    pub async_proxy: bool,
+    /// Whether it is a wgmma, which may use registers that another is working on.
+    pub wgmma: bool,
     /// Index into the kernel's opcode spellings.
     pub spelling: u32,
 }
@@ -133,6 +137,9 @@ pub(crate) struct Kernel {
     /// Whether blocks may see one another's order (values returned by atomics, float atomics,
     /// volatile loads): such a kernel's blocks run interleaved in one fixed order.
     pub order_sensitive: bool,
+    /// Whether any instruction works through the async proxy, or is a wgmma.
+    pub uses_async_proxy: bool,
+    pub uses_wgmma: bool,
     /// Opcodes with modifiers, as the PTX spells them.
     pub spellings: Vec<String>,
     /// Source file names by number.

@@ -4,9 +4,12 @@ pub(crate) mod async_copies;
 pub(crate) mod cluster;
 pub(crate) mod context;
 pub(crate) mod kernel;
+pub(crate) mod mbarrier;
 pub(crate) mod registers;
 pub(crate) mod schedule;
+pub(crate) mod transfers;
 pub(crate) mod warp;
+pub(crate) mod wgmma;
 
 /// Lanes of a warp.
 pub(crate) const LANES: usize = 32;

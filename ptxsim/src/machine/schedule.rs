@@ -11,6 +11,7 @@ use super::LANES;
 use super::cluster::Block;
 use super::context::{Launch, Waiting, unflatten};
 use super::kernel::{Constant, Special};
+use super::mbarrier::Mbarrier;
 use super::registers::Registers;
 use super::warp::{Surroundings, Warp};
 use crate::counters::Counters;
@@ -139,6 +140,8 @@ impl Cluster {
             let within = unflatten(rank as u32, launch.cluster);
             let index = std::array::from_fn(|i| cluster[i] * launch.cluster[i] + within[i]);
             block.reset(index, threads, shared_bytes, launch.checks.races);
+            let tracked = launch.kernel.uses_async_proxy && launch.checks.async_proxy;
+            block.shared.shadow.reset(if tracked { shared_bytes } else { 0 }, threads as usize);
             for (number, warp) in warps.iter_mut().enumerate() {
                 let count = (threads as usize - number * LANES).min(LANES);
                 let live = if count == LANES { u32::MAX } else { (1 << count) - 1 };
@@ -210,6 +213,13 @@ impl Cluster {
                         Waiting::Nothing => "nothing".to_owned(),
                         Waiting::Barrier { id } => format!("barrier {id}"),
                         Waiting::Cluster => "the cluster barrier".to_owned(),
+                        Waiting::Mbarrier { rank, offset } => {
+                            let mbarrier =
+                                self.blocks.get(rank as usize).and_then(|b| b.mbarriers.get(&offset));
+                            let state = mbarrier.map_or("gone".to_owned(), Mbarrier::describe);
+                            format!("the mbarrier at shared {offset:#x} of rank {rank} ({state})")
+                        }
+                        Waiting::Warpgroup => "the other warps of its warpgroup".to_owned(),
                         Waiting::WarpSync { mask } | Waiting::WarpBarrier { mask } => {
                             format!("lanes {:#010x} of its warp", mask & warp.live & !path.mask)
                         }

@@ -9,6 +9,8 @@ use super::cluster::Block;
 use super::context::{Context, Launch, Waiting};
 use super::kernel::{Flow, NO_JOIN};
 use super::registers::{Bank, Registers, Slot};
+use super::transfers::BulkGroups;
+use super::wgmma::Wgmma;
 use super::{LANES, lanes};
 use crate::counters::Counters;
 use crate::fault::{Fault, FaultKind};
@@ -84,6 +86,10 @@ pub(crate) struct Warp {
     arrived: u32,
     /// How often each lane has arrived at the cluster barrier.
     cluster_phases: [u64; LANES],
+    /// Bulk stores of each lane.
+    bulk: [BulkGroups; LANES],
+    /// Its part of the wgmma under way.
+    wgmma: Wgmma,
     /// Waiting-like instructions since the last join was opened.
     spins: u32,
     /// Whether a join has been opened, so that lanes may come to a barrier one after the other.
@@ -107,6 +113,8 @@ impl Warp {
         self.paths.push(Path::running(0, live, NO_JOIN, NONE));
         (self.clock, self.spins, self.opened, self.arrived) = (0, 0, false, 0);
         self.cluster_phases = [0; LANES];
+        self.bulk = Default::default();
+        self.wgmma.reset();
     }
 
     /// Paths that wait, for the report of a deadlock.
@@ -248,6 +256,8 @@ impl Warp {
             opened: self.opened,
             arrived: &mut self.arrived,
             cluster_phases: &mut self.cluster_phases,
+            bulk: &mut self.bulk,
+            wgmma: &mut self.wgmma,
             ticket: &mut ticket,
             branch_index: [0; LANES],
             waiting: Waiting::Nothing,
@@ -289,6 +299,9 @@ impl Warp {
             if check_registers {
                 for &slot in &instruction.reads {
                     check_written(&ctx, slot)?;
+                }
+                if kernel.uses_wgmma && !instruction.wgmma {
+                    ctx.check_wgmma(instruction)?;
                 }
             }
             let flow = (instruction.action)(&mut ctx)?;

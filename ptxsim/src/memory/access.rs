@@ -47,6 +47,7 @@ impl Context<'_> {
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
                 ctx.check_in_flight(rank, offsets, active, bytes)?;
+                ctx.check_copies(rank, offsets, active, bytes, false)?;
                 ctx.observe_shared(rank, offsets, active, bytes, Access::Read)?;
                 let shared = &ctx.blocks[rank].shared;
                 if ctx.launch.checks.uninitialised
@@ -92,6 +93,7 @@ impl Context<'_> {
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
                 ctx.check_in_flight(rank, offsets, active, bytes)?;
+                ctx.check_copies(rank, offsets, active, bytes, true)?;
                 ctx.observe_shared(rank, offsets, active, bytes, Access::Write)?;
                 let track = ctx.launch.checks.uninitialised;
                 let shared = &mut ctx.blocks[rank].shared;
@@ -139,6 +141,7 @@ impl Context<'_> {
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
                 ctx.check_in_flight(rank, offsets, active, bytes)?;
+                ctx.check_copies(rank, offsets, active, bytes, true)?;
                 ctx.observe_shared(rank, offsets, active, bytes, Access::Atomic)?;
                 let shared = &mut ctx.blocks[rank].shared;
                 if ctx.launch.checks.uninitialised

@@ -70,14 +70,14 @@ impl Allocation {
         }
     }
 
-    fn is_written(&self, offset: usize, bytes: usize) -> bool {
+    pub fn is_written(&self, offset: usize, bytes: usize) -> bool {
         let marks = word_marks(offset, bytes);
         let first = offset / 4;
         self.valid[first..first + bytes.div_ceil(4)].iter().all(|m| m.load(Relaxed) & marks == marks)
     }
 
     /// Copy `data` to byte `offset`, whatever its alignment.
-    fn write(&self, offset: usize, data: &[u8]) {
+    pub fn write(&self, offset: usize, data: &[u8]) {
         let mut at = 0;
         while at < data.len() {
             let to = offset + at;
@@ -96,7 +96,7 @@ impl Allocation {
         }
     }
 
-    fn read(&self, offset: usize, out: &mut [u8]) {
+    pub fn read(&self, offset: usize, out: &mut [u8]) {
         let mut at = 0;
         while at < out.len() {
             let from = offset + at;

@@ -5,7 +5,11 @@ pub(crate) mod block_races;
 pub(crate) mod global;
 pub(crate) mod local;
 mod observe;
+pub(crate) mod place;
+pub(crate) mod shadow;
 pub(crate) mod shared;
+pub(crate) mod swizzle;
+pub(crate) mod tensor_map;
 mod traffic;
 pub(crate) mod warp_races;
 

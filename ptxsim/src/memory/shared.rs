@@ -1,5 +1,6 @@
 //! Shared memory of a block.
 
+use super::shadow::Shadow;
 use super::{Addresses, Planes, word_marks};
 use crate::machine::lanes;
 
@@ -10,6 +11,8 @@ pub(crate) struct SharedMemory {
     /// Valid-byte marks of each word.
     valid: Vec<u8>,
     bytes: usize,
+    /// What the async proxy has to do with it.
+    pub shadow: Shadow,
 }
 
 impl SharedMemory {
@@ -25,6 +28,35 @@ impl SharedMemory {
     /// Its size in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Copy bytes out; they are inside.
+    pub fn read_bytes(&self, offset: usize, out: &mut [u8]) {
+        for (at, byte) in out.iter_mut().enumerate() {
+            let place = offset + at;
+            *byte = (self.words[place / 4] >> (place % 4 * 8)) as u8;
+        }
+    }
+
+    /// The four words of the 16 bytes at `offset`, which is a multiple of 16 and inside.
+    #[inline(always)]
+    pub fn granule(&self, offset: usize) -> [u32; 4] {
+        let first = offset / 4;
+        [self.words[first], self.words[first + 1], self.words[first + 2], self.words[first + 3]]
+    }
+
+    /// Copy bytes in and note them as written; they are inside.
+    pub fn write_bytes(&mut self, offset: usize, data: &[u8]) {
+        for (at, &byte) in data.iter().enumerate() {
+            let (word, shift) = ((offset + at) / 4, (offset + at) % 4 * 8);
+            self.words[word] = self.words[word] & !(0xff << shift) | u32::from(byte) << shift;
+            self.valid[word] |= 1 << (shift / 8);
+        }
+    }
+
+    /// The first of `bytes` bytes at `offset` that nothing has written.
+    pub fn first_unwritten_byte(&self, offset: usize, bytes: usize) -> Option<usize> {
+        (offset..offset + bytes).find(|&place| self.valid[place / 4] >> (place % 4) & 1 == 0)
     }
 
     /// Load `bytes` bytes for each of the `active` lanes; offsets are inside and aligned.

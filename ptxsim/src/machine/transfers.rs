@@ -1,0 +1,65 @@
+//! Work of the async proxy that is under way in a block: bulk copies, and wgmma's reads.
+
+use std::collections::VecDeque;
+
+use super::cluster::Block;
+use crate::memory::shadow::GRANULE;
+use crate::memory::swizzle::Swizzle;
+
+/// Data on its way to a block's shared memory, to land when its mbarrier is next tested.
+///
+/// Landing as late as a program can tell makes a read that does not wait fault in every run.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    /// Offset of the mbarrier that counts the bytes.
+    pub barrier: u32,
+    /// Where the data goes: dense from `start`, then each 16 bytes swizzled.
+    pub start: u32,
+    pub swizzle: Swizzle,
+    pub data: Vec<u8>,
+}
+
+impl Delivery {
+    /// Shared offset of each granule of `bytes` bytes from `start`.
+    pub fn granules(start: u32, bytes: usize, swizzle: Swizzle) -> impl Iterator<Item = usize> {
+        (0..bytes).step_by(GRANULE).map(move |at| swizzle.apply(start as usize + at) / GRANULE)
+    }
+}
+
+impl Block {
+    /// Land what is under way to the mbarrier at `barrier`; an error if the bytes are too many.
+    pub fn land(&mut self, barrier: u32) -> Result<(), String> {
+        let mut at = 0;
+        while at < self.deliveries.len() {
+            if self.deliveries[at].barrier != barrier {
+                at += 1;
+                continue;
+            }
+            let Delivery { start, swizzle, data, .. } = self.deliveries.remove(at);
+            for (granule, chunk) in Delivery::granules(start, data.len(), swizzle).zip(data.chunks(GRANULE)) {
+                self.shared.write_bytes(granule * GRANULE, chunk);
+                self.shared.shadow.end_incoming(granule);
+            }
+            if let Some(barrier) = self.mbarriers.get_mut(&barrier) {
+                barrier.complete(data.len() as u32)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bulk stores of one thread: granules that each group still reads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BulkGroups {
+    /// Of the group not committed yet.
+    pub open: Vec<usize>,
+    pub committed: VecDeque<Vec<usize>>,
+}
+
+/// The wgmma of a warpgroup: how many each warp has run, and what they still read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warpgroup {
+    pub issued: [u64; 4],
+    /// Number of the wgmma within its warp, and the granules it reads.
+    pub reads: Vec<(u64, Vec<usize>)>,
+}

@@ -1,0 +1,141 @@
+//! Accesses to whole pieces of memory: what bulk copies, mbarriers and wgmma need.
+
+use super::global::Trouble;
+use super::shadow::{Busy, GRANULE};
+use super::{Addresses, SHARED_RANK_SHIFT, resolve_generic};
+use crate::fault::{Fault, FaultKind};
+use crate::machine::LANES;
+use crate::machine::context::Context;
+use crate::types::Space;
+
+type Result<T> = std::result::Result<T, Box<Fault>>;
+
+/// A place in the shared memory of one block of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub rank: usize,
+    pub offset: u32,
+}
+
+impl Context<'_> {
+    /// Where `bytes` bytes at `lane`'s shared or generic `address` are.
+    pub fn place(&self, lane: usize, space: Space, address: u64, bytes: usize, align: u64) -> Result<Place> {
+        let (space, address) =
+            if space == Space::Generic { resolve_generic(address) } else { (space, address) };
+        if space != Space::Shared {
+            let detail = format!("address {address:#x} is in {} memory, not in shared", space.name());
+            return Err(self.fault(lane, FaultKind::Misuse { detail }));
+        }
+        let offset = address & ((1 << SHARED_RANK_SHIFT) - 1);
+        let rank = match address >> SHARED_RANK_SHIFT {
+            0 => self.rank,
+            tagged => tagged as usize - 1,
+        };
+        let limit = self.blocks.get(rank).map_or(0, |b| b.shared.bytes() as u64);
+        let size = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if offset + bytes as u64 > limit {
+            let detail = format!("the block's shared memory has {limit} bytes");
+            let kind = FaultKind::OutOfBounds { space: Space::Shared, address, bytes: size, detail };
+            return Err(self.fault(lane, kind));
+        }
+        if !offset.is_multiple_of(align) {
+            let detail = format!("shared address {address:#x} is no multiple of {align}");
+            return Err(self.fault(lane, FaultKind::Misuse { detail }));
+        }
+        Ok(Place { rank, offset: offset as u32 })
+    }
+
+    /// A fault if asynchronous work is not done with what an ordinary access touches; notes a store.
+    #[inline(always)]
+    pub fn check_copies(
+        &mut self,
+        rank: usize,
+        offsets: &Addresses,
+        active: u32,
+        bytes: usize,
+        writes: bool,
+    ) -> Result<()> {
+        let first_thread = self.warp * LANES;
+        let own = rank == self.rank;
+        let shadow = &mut self.blocks[rank].shared.shadow;
+        if let Some((lane, busy)) = shadow.conflict(offsets, active, bytes, writes) {
+            return Err(self.unfinished(lane, offsets[lane], busy));
+        }
+        if writes && own {
+            shadow.store(offsets, active, bytes, first_thread);
+        }
+        Ok(())
+    }
+
+    /// The fault of touching what asynchronous work is not done with.
+    #[cold]
+    pub fn unfinished(&self, lane: usize, address: u64, busy: Busy) -> Box<Fault> {
+        let state = match busy {
+            Busy::Incoming => "is still to be filled",
+            Busy::Outgoing => "is still being read",
+        };
+        self.fault(lane, FaultKind::UnfinishedCopy { address, state })
+    }
+
+    /// A fault unless the async proxy may read `granule` of block `rank`.
+    pub fn check_async_read(&self, lane: usize, rank: usize, granule: usize) -> Result<()> {
+        let shared = &self.blocks[rank].shared;
+        let address = (granule * GRANULE) as u64;
+        if let Some(busy) = shared.shadow.busy(granule, false) {
+            return Err(self.unfinished(lane, address, busy));
+        }
+        if let Some(writer) = shared.shadow.unfenced(granule) {
+            return Err(self.fault(lane, FaultKind::MissingProxyFence { address, writer: writer as u32 }));
+        }
+        if self.launch.checks.uninitialised
+            && let Some(place) = shared.first_unwritten_byte(granule * GRANULE, GRANULE)
+        {
+            let kind = FaultKind::UninitialisedRead { space: Space::Shared, address: place as u64, bytes: 1 };
+            return Err(self.fault(lane, kind));
+        }
+        Ok(())
+    }
+
+    /// Copy global memory to `out`.
+    pub fn read_global(&self, lane: usize, address: u64, out: &mut [u8]) -> Result<()> {
+        let bytes = out.len() as u64;
+        let Some(allocation) = self.launch.global.find(address, bytes) else {
+            return Err(self.no_global(lane, address, bytes));
+        };
+        let offset = (address - allocation.base) as usize;
+        if self.launch.checks.uninitialised
+            && let Some(at) = (0..out.len()).find(|at| !allocation.is_written(offset + at, 1))
+        {
+            let address = address + at as u64;
+            return Err(
+                self.fault(lane, FaultKind::UninitialisedRead { space: Space::Global, address, bytes: 1 })
+            );
+        }
+        allocation.read(offset, out);
+        Ok(())
+    }
+
+    /// Copy `data` to global memory.
+    pub fn write_global(&self, lane: usize, address: u64, data: &[u8]) -> Result<()> {
+        let bytes = data.len() as u64;
+        let Some(allocation) = self.launch.global.find(address, bytes) else {
+            return Err(self.no_global(lane, address, bytes));
+        };
+        if !allocation.writable {
+            return Err(self.fault(lane, FaultKind::ReadOnly { space: Space::Const, address }));
+        }
+        allocation.write((address - allocation.base) as usize, data);
+        Ok(())
+    }
+
+    #[cold]
+    fn no_global(&self, lane: usize, address: u64, bytes: u64) -> Box<Fault> {
+        let kind = match self.launch.global.explain(address, bytes) {
+            Trouble::Freed => FaultKind::UseAfterFree { address, bytes: bytes as u32 },
+            Trouble::OutOfBounds(detail) => {
+                FaultKind::OutOfBounds { space: Space::Global, address, bytes: bytes as u32, detail }
+            }
+        };
+        self.fault(lane, kind)
+    }
+}
