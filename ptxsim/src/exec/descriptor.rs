@@ -76,7 +76,7 @@ mod tests {
         let descriptor = Descriptor::decode(0x4000 >> 4 | (1024 >> 4) << 32 | 1 << 62).unwrap();
         for row in 0..64 {
             for chunk in 0..2 {
-                let wanted = 0x4000 + row * 128 + ((chunk ^ row % 8) * 16);
+                let wanted = 0x4000 + row * 128 + ((chunk ^ (row % 8)) * 16);
                 assert_eq!(descriptor.k_major(row, chunk), wanted);
             }
         }
