@@ -4,7 +4,7 @@
 use crate::counters::Class;
 use crate::exec::{
     approx, async_copy, atomic, barrier, bits, carry, compare, control, convert, dot, float, integer, matrix,
-    mbarrier, memory, mma, shuffle, tma, transfer, wgmma,
+    mbarrier, memory, mma, shuffle, transfer, wgmma,
 };
 use crate::lower::{Build, Lowered};
 
