@@ -33,6 +33,7 @@ impl OneCycle {
         };
         positive("--lr-min", self.min)?;
         positive("--lr-max", self.max)?;
+        positive("--lr-end", self.end)?;
         if self.max < self.min {
             return Err(Error::Config(format!(
                 "--lr-max is {}, expected at least --lr-min, which is {}",

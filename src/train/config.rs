@@ -205,7 +205,6 @@ impl TrainConfig {
         within("--weight-decay", self.weight_decay, 0.0, 1.0)?;
         within("--l1", self.l1, 0.0, 1.0)?;
         within("--label-smoothing", self.label_smoothing, 0.0, 1.0)?;
-        within("--lr-end", self.lr_end, 0.0, f64::MAX)?;
         if self.nesterov && self.momentum == 0.0 {
             return Err(Error::Config("--nesterov needs a --momentum above 0".into()));
         }
