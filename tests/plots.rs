@@ -95,7 +95,7 @@ fn what_cannot_be_drawn_or_written_is_an_error_and_leaves_nothing() {
         (&["triangle", "--out", "f.png", "--max-lr", "0.0001"], 2, "--max-lr is 0.0001"),
         (&["triangle", "--out", "f.png", "--step-size", "0"], 2, "--step-size"),
         (&["one-cycle", "--out", "f.png", "--peak-epoch", "30"], 2, "--peak-epoch is 30"),
-        (&["one-cycle", "--out", "f.png", "--lr-end", "-1"], 2, "--lr-end"),
+        (&["one-cycle", "--out", "f.png", "--lr-end=-1"], 2, "--lr-end"),
         (&["run", "taken.png"], 1, "config.toml"),
     ] {
         let output = cugrad(&[&["plot"], arguments].concat(), folder.path());
