@@ -1,0 +1,145 @@
+//! What the commands print, for people and as JSON.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use ptxsim::{Count, Entry, Fault, LaunchReport, Module, Roofline};
+use serde_json::{Value, json};
+
+/// Print to standard output; a reader that has gone away is no error.
+pub(crate) fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn signature(entry: &Entry<'_>) -> String {
+    let params = entry.params().iter().map(|p| format!(".{} {}", p.ty.name(), p.name));
+    format!("{}({})", entry.name(), params.collect::<Vec<_>>().join(", "))
+}
+
+pub(crate) fn list(module: &Module) -> String {
+    let lines = module.entries().map(|entry| {
+        format!("{}  {} bytes of static shared memory", signature(&entry), entry.static_shared_bytes())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+pub(crate) fn list_json(module: &Module) -> String {
+    let entries: Vec<Value> = module
+        .entries()
+        .map(|entry| {
+            let params: Vec<Value> = entry
+                .params()
+                .iter()
+                .map(|p| json!({"name": p.name, "type": p.ty.name(), "offset": p.offset, "bytes": p.bytes}))
+                .collect();
+            json!({"name": entry.name(), "params": params, "static_shared_bytes": entry.static_shared_bytes()})
+        })
+        .collect();
+    json!({"target": module.target(), "entries": entries}).to_string()
+}
+
+pub(crate) fn fault_json(fault: &Fault) -> String {
+    json!({"fault": {
+        "message": fault.kind.to_string(),
+        "kernel": fault.kernel,
+        "source": fault.source,
+        "ptx_line": fault.ptx_line,
+        "instruction": fault.instruction,
+        "block": fault.block,
+        "thread": fault.thread,
+    }})
+    .to_string()
+}
+
+pub(crate) fn report(report: &LaunchReport, floors: Option<&Roofline>) -> String {
+    let mut text =
+        format!("{}: {} blocks of {} threads\n\n", report.kernel, report.blocks, report.threads_per_block);
+    table(&mut text, "class", report.by_class.iter().map(|(class, count)| (format!("{class:?}"), count)));
+    if !report.by_line.is_empty() {
+        text.push('\n');
+        table(&mut text, "line", report.by_line.iter().map(|(line, count)| (line.clone(), count)));
+    }
+    let Count { global_bytes, global_sectors, shared_wavefronts, shared_ideal, tensor_flop, .. } =
+        report.total;
+    let moved = global_sectors * 32;
+    let (read, written) = (report.unique_bytes_read, report.unique_bytes_written);
+    // Writing to a string never fails.
+    let _ = write!(
+        text,
+        "\nglobal memory: {global_bytes} bytes asked for, {moved} moved in sectors; {read} different bytes read, {written} written\nshared memory: {shared_wavefronts} wavefronts, {shared_ideal} without bank conflicts"
+    );
+    if tensor_flop > 0 {
+        let _ = write!(text, "\ntensor cores: {tensor_flop} operations");
+    }
+    if let Some(floors) = floors {
+        let _ = write!(text, "\n\n{floors}");
+    }
+    text
+}
+
+fn table<'c>(text: &mut String, title: &str, rows: impl Iterator<Item = (String, &'c Count)>) {
+    let rows: Vec<_> = rows.collect();
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(title.len());
+    let _ = writeln!(
+        text,
+        "{title:<width$} {:>12} {:>6} {:>10} {:>10} {:>10} {:>10}",
+        "warp instr", "lanes", "requests", "sectors", "wavefronts", "ideal"
+    );
+    for (name, c) in rows {
+        let _ = writeln!(
+            text,
+            "{name:<width$} {:>12} {:>6.1} {:>10} {:>10} {:>10} {:>10}",
+            c.warp_instructions,
+            c.average_lanes(),
+            c.global_requests + c.shared_requests,
+            c.global_sectors,
+            c.shared_wavefronts,
+            c.shared_ideal
+        );
+    }
+}
+
+fn count(c: &Count) -> Value {
+    json!({
+        "warp_instructions": c.warp_instructions,
+        "thread_instructions": c.thread_instructions,
+        "global_requests": c.global_requests,
+        "global_bytes": c.global_bytes,
+        "global_sectors": c.global_sectors,
+        "shared_requests": c.shared_requests,
+        "shared_bytes": c.shared_bytes,
+        "shared_wavefronts": c.shared_wavefronts,
+        "shared_ideal": c.shared_ideal,
+        "tensor_flop": c.tensor_flop,
+    })
+}
+
+pub(crate) fn report_json(report: &LaunchReport, floors: Option<&Roofline>) -> String {
+    fn counts<'c>(items: impl Iterator<Item = (String, &'c Count)>) -> Value {
+        items.map(|(name, c)| (name, count(c))).collect::<serde_json::Map<_, _>>().into()
+    }
+    let floors = floors.map(|floors| {
+        let seconds = |&(limit, seconds): &(ptxsim::Limit, f64)| (limit.name().to_owned(), json!(seconds));
+        json!({
+            "gpu": floors.gpu,
+            "seconds": floors.floors.iter().map(seconds).collect::<serde_json::Map<_, _>>(),
+            "binding": floors.binding().0.name(),
+            "uncached_memory_seconds": floors.uncached_memory,
+            "occupancy": floors.occupancy.map(|o| o.fraction),
+        })
+    });
+    json!({
+        "kernel": report.kernel,
+        "blocks": report.blocks,
+        "threads_per_block": report.threads_per_block,
+        "shared_bytes_per_block": report.shared_bytes_per_block,
+        "unique_bytes_read": report.unique_bytes_read,
+        "unique_bytes_written": report.unique_bytes_written,
+        "total": count(&report.total),
+        "by_class": counts(report.by_class.iter().map(|(class, c)| (format!("{class:?}"), c))),
+        "by_line": counts(report.by_line.iter().map(|(line, c)| (line.clone(), c))),
+        "by_opcode": counts(report.by_opcode.iter().map(|(opcode, c)| (opcode.clone(), c))),
+        "floors": floors,
+    })
+    .to_string()
+}
