@@ -105,8 +105,11 @@ fn wrong_calls_have_status_2_and_say_why() {
         assert!(text(&output.stderr).contains(wanted), "{args:?}: {}", text(&output.stderr));
     }
     let broken = saxpy.path("broken.ptx");
-    std::fs::write(&broken, ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry f() { frobnicate.b32 %r1; }")
-        .unwrap();
+    std::fs::write(
+        &broken,
+        ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry f() { frobnicate.b32 %r1; }",
+    )
+    .unwrap();
     let output = ptxsim(&["list", &broken.display().to_string()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("frobnicate"), "{}", text(&output.stderr));

@@ -30,7 +30,7 @@ fn a_missing_barrier_before_a_read_is_a_race() {
         .replace("st.shared.u32 [%r2], %t;", "st.shared.u32 [%r2], 0; bar.sync 0; st.shared.u32 [%r2], %t;");
     let (fault, address, other, hazard) = shared_race(&body);
     assert_eq!((hazard, fault.instruction.as_str()), ("write after read", "st.shared.u32"));
-    assert_eq!((fault.thread, other, address), ([32, 0, 0], 0, 128));
+    assert_eq!((fault.thread, other, address), ([0, 0, 0], 32, 0));
     run(EXCHANGE, &[[0; 4]; 64]);
 }
 
@@ -39,7 +39,7 @@ fn a_missing_barrier_after_a_read_is_a_race() {
     let at = EXCHANGE.rfind("bar.sync 0;").unwrap();
     let body = format!("{}{}", &EXCHANGE[..at], &EXCHANGE[at + 11..]);
     let (fault, address, other, hazard) = shared_race(&body);
-    assert_eq!((fault.thread, other, address, hazard), ([32, 0, 0], 0, 0, "read after write"));
+    assert_eq!((fault.thread, other, address, hazard), ([0, 0, 0], 32, 128, "read after write"));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn two_warps_that_store_to_one_word_race() {
     assert!(run(body, &[[0; 4]; 64]).iter().all(|found| found[0] == 64));
     let at = body.rfind("bar.sync 0;").unwrap();
     let (fault, ..) = shared_race(&format!("{}{}", &body[..at], &body[at + 11..]));
-    assert_eq!(fault.instruction, "ld.shared.u32");
+    assert_eq!(fault.instruction, "red.shared.add.u32");
 }
 
 #[test]
