@@ -41,8 +41,11 @@ fn map(ty: ElementType, address: u64, rows: usize, columns: usize, tile: [u32; 2
     Arg::Bytes(TensorMap::tiled(&tensor, &tile).unwrap().to_bytes().to_vec())
 }
 
+/// The operands A and B as bf16, and their product as the kernel computed it.
+type Product = (Vec<u16>, Vec<u16>, Vec<f32>);
+
 /// Run `ptx` on random matrices of depth `k`; returns the operands and the result.
-fn gemm(ptx: &str, k: usize) -> Result<(Vec<u16>, Vec<u16>, Vec<f32>), Error> {
+fn gemm(ptx: &str, k: usize) -> Result<Product, Error> {
     let device = device();
     let (a, b) = (matrix(1, M, k), matrix(2, N, k));
     let words =
