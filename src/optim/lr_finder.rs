@@ -8,6 +8,8 @@
 //!   itself the rise has begun;
 //! - *plateau*: the first rate at which the accuracy has done 95% of its rise.
 //!
+//! Only the part of the curve before the loss first rises clearly counts: a fall after that is a recovery.
+//!
 //! LRMAX is the middle one of the three, so that one bad reading has no effect; LRMIN is a tenth of
 //! LRMAX. Both have two digits: the test knows no more.
 //!
@@ -96,6 +98,9 @@ pub struct Suggestion {
     pub minimum: f64,
 }
 
+/// The smoothed loss is unstable when it is above so many times its lowest.
+const UNSTABLE: f64 = 1.15;
+
 /// Steps that a suggestion needs at least.
 const LEAST_SAMPLES: usize = 10;
 
@@ -176,6 +181,17 @@ impl Mean {
 }
 
 impl Sweep {
+    /// The samples before the smoothed loss first stood clearly above its lowest. What comes later is
+    /// training from wherever that threw the weights: a recovery there is no descent.
+    fn stable(&self) -> &[Sample] {
+        let mut lowest = f64::INFINITY;
+        let end = self.samples.iter().position(|s| {
+            lowest = lowest.min(s.smoothed_loss);
+            s.smoothed_loss > UNSTABLE * lowest
+        });
+        &self.samples[..end.unwrap_or(self.samples.len())]
+    }
+
     /// The suggested rates, by the rules in the [module's](self) description.
     ///
     /// # Errors
@@ -187,10 +203,10 @@ impl Sweep {
                 self.test.from, self.test.to
             )))
         };
-        let samples = &self.samples;
+        let samples = self.stable();
         if samples.len() < LEAST_SAMPLES {
             return no(format!(
-                "the loss diverged after {} steps, expected at least {LEAST_SAMPLES}; lower --from",
+                "the loss rose after {} steps, expected at least {LEAST_SAMPLES}; lower --from",
                 samples.len()
             ));
         }
@@ -322,6 +338,18 @@ mod tests {
         readings.sort_by(f64::total_cmp);
         assert_eq!(found.lr_max, two_digits(readings[1]));
         assert_eq!(found.lr_min, two_digits(readings[1] / 10.0));
+    }
+
+    #[test]
+    fn a_recovery_is_no_descent() {
+        // The synthetic curve up to its rise; then the loss falls again, lower than ever, at huge rates.
+        let curve = |lr: f64| match lr < 0.2 {
+            true => synthetic(lr),
+            false => (0.5, 0.9),
+        };
+        let calm = TEST.run(|_, lr| Ok(synthetic(lr))).unwrap().suggest().unwrap();
+        let wild = TEST.run(|_, lr| Ok(curve(lr))).unwrap().suggest().unwrap();
+        assert_eq!(wild, calm);
     }
 
     #[test]

@@ -165,11 +165,16 @@ impl Panel {
         for curve in &self.curves {
             let points: Vec<Point> = curve.points.iter().map(|&p| self.place(area, p)).collect();
             canvas.line(&points, curve.pen);
-            if curve.dots {
-                points.iter().for_each(|&at| canvas.dot(at, 3.0, curve.pen.ink));
-            }
         }
         canvas.clip(None);
+        // A dot at the edge is drawn whole.
+        for curve in self.curves.iter().filter(|curve| curve.dots) {
+            let points = curve.points.iter().map(|&p| self.place(area, p));
+            let inside = points.filter(|&(x, y)| {
+                (left..=area.right + 2.0).contains(&x) && (top..=area.bottom + 2.0).contains(&y)
+            });
+            inside.for_each(|at| canvas.dot(at, 3.0, curve.pen.ink));
+        }
         for mark in &self.marks {
             self.draw_label_of(mark, canvas, area);
         }
