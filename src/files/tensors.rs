@@ -117,7 +117,55 @@ pub fn write_tensors(path: &Path, tensors: &FileTensors, mut metadata: Metadata)
         .map(|(name, t)| Ok((name, TensorView::new(t.dtype, t.shape.clone(), &t.bytes)?)))
         .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
     let bytes = views
-        .and_then(|views| safetensors::serialize(views, Some(metadata)))
-        .map_err(|e| Error::format(path, format!("cannot be made into a safetensors file: {e}")))?;
+        .and_then(|views| safetensors::serialize(views, None))
+        .map_err(|e| e.to_string())
+        .and_then(|bytes| with_metadata(&bytes, metadata))
+        .map_err(|why| Error::format(path, format!("cannot be made into a safetensors file: {why}")))?;
     write_atomically(path, &bytes)
+}
+
+/// A safetensors file with `metadata` in its header, in the order of the keys: the crate would write
+/// them in the order of a hash map, which changes from run to run, and equal weights are equal bytes.
+fn with_metadata(file: &[u8], metadata: Metadata) -> std::result::Result<Vec<u8>, String> {
+    let (length, rest) = file.split_first_chunk().ok_or("it has no header")?;
+    let length = u64::from_le_bytes(*length) as usize;
+    let (header, tensors) = rest.split_at_checked(length).ok_or("its header is cut off")?;
+    let mut header: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(header).map_err(|e| e.to_string())?;
+    let metadata: BTreeMap<String, String> = metadata.into_iter().collect();
+    header.insert("__metadata__".into(), serde_json::json!(metadata));
+    let mut header = serde_json::to_vec(&header).map_err(|e| e.to_string())?;
+    // The format wants the tensors to begin at a multiple of 8.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok([&(header.len() as u64).to_le_bytes(), header.as_slice(), tensors].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_tensors_and_metadata_are_equal_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let tensors = FileTensors::from([
+            ("b".into(), FileTensor::new(Dtype::F32, &[3], &[1.0f32, 2.0, 3.0])),
+            ("a".into(), FileTensor::new(Dtype::I64, &[], &[7i64])),
+        ]);
+        // Each map hashes by a seed of its own, so their orders differ sooner or later.
+        let write = |i: usize| {
+            let metadata: Metadata = (0..8).map(|k| (format!("key {k}"), format!("{{\"{k}\"}}"))).collect();
+            let path = folder.path().join(format!("{i}.safetensors"));
+            write_tensors(&path, &tensors, metadata).unwrap();
+            path
+        };
+        let first = write(0);
+        for i in 1..8 {
+            assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(write(i)).unwrap());
+        }
+        let (read, metadata) = read_tensors(&first).unwrap();
+        assert_eq!(read, tensors);
+        assert_eq!(metadata["key 3"], "{\"3\"}");
+        assert_eq!(metadata["format"], "pt");
+        assert_eq!(metadata.len(), 9);
+    }
 }
