@@ -30,7 +30,7 @@ fn auto_takes_the_gpu_or_says_why_not() {
     match (device, Device::open(DeviceChoice::Cuda)) {
         (Device::Gpu(_), Ok((_, cuda_line))) => assert_eq!(line, cuda_line),
         (Device::Cpu, Err(Error::NoDevice { why, .. })) => {
-            assert!(line.starts_with("cpu") && line.contains(&why) && !line.contains('\n'), "{line}");
+            assert!(line.starts_with("device: cpu") && line.contains(&why) && !line.contains('\n'), "{line}");
         }
         (device, cuda) => panic!("auto chose {device:?} where cuda is {cuda:?}"),
     }
