@@ -28,6 +28,22 @@ frobnicate.u32 %r1, 1;
 }
 
 #[test]
+fn directives_end_where_they_end_and_not_with_their_line() {
+    for header in [
+        ".version 8.0\n.target sm_80\n",
+        ".version 8.0 .target sm_90a, debug .address_size 64 ",
+        ".version 8.0\n.target sm_80\n.pragma \"nounroll\"; ",
+    ] {
+        let body = ".visible .entry test() { .pragma \"nounroll\"; .reg .b32 %r<2>; mov.u32 %r1, 1; ret; }";
+        let module = Module::parse(&format!("{header}{body}")).unwrap_or_else(|e| panic!("{header}: {e}"));
+        assert!(module.entry("test").is_ok(), "{header}");
+        assert!(module.target().starts_with("sm_"), "{header}");
+    }
+    let narrow = Module::parse(".version 8.0\n.target sm_80\n.address_size 32").err().unwrap();
+    assert!(narrow.message.contains("32 bits"), "{narrow}");
+}
+
+#[test]
 fn operands_are_checked_while_loading() {
     for (body, part) in [
         ("add.s32 %r1, %r2;", "too few operands"),

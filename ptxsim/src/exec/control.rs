@@ -45,7 +45,10 @@ pub(crate) fn ret(b: &mut Build<'_, '_>) -> Lowered {
 
 pub(crate) fn exit(b: &mut Build<'_, '_>) -> Lowered {
     b.set_exits();
-    Ok(Box::new(|_| Ok(Flow::Exit)))
+    Ok(Box::new(|ctx| {
+        ctx.check_unfinished_copies()?;
+        Ok(Flow::Exit)
+    }))
 }
 
 /// `trap` and `brkpt`

@@ -143,6 +143,22 @@ impl Context<'_> {
         }
     }
 
+    /// As [`Self::check_in_flight`], for one read of `bytes` bytes by the async proxy.
+    pub fn check_granule_in_flight(
+        &self,
+        rank: usize,
+        lane: usize,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<(), Box<Fault>> {
+        let copies = &self.blocks[rank].async_copies;
+        let (first, end) = (offset as usize / 4, (offset as usize + bytes).div_ceil(4));
+        if copies.batches == 0 || !copies.words[first..end.min(copies.words.len())].contains(&true) {
+            return Ok(());
+        }
+        Err(self.in_flight(rank, lane, offset, bytes))
+    }
+
     #[cold]
     fn in_flight(&self, rank: usize, lane: usize, offset: u64, bytes: usize) -> Box<Fault> {
         let warps = &self.blocks[rank].async_copies.warps;

@@ -211,7 +211,10 @@ impl Cluster {
                     let place = launch.place(path.pc);
                     let why = match path.waiting {
                         Waiting::Nothing => "nothing".to_owned(),
-                        Waiting::Barrier { id } => format!("barrier {id}"),
+                        Waiting::Barrier { id } => {
+                            let come = block.barriers.get(id as usize).map_or(0, |b| b.threads);
+                            format!("barrier {id} ({come} threads have come)")
+                        }
                         Waiting::Cluster => "the cluster barrier".to_owned(),
                         Waiting::Mbarrier { rank, offset } => {
                             let mbarrier =

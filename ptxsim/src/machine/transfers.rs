@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use super::cluster::Block;
-use crate::memory::shadow::GRANULE;
+use super::context::Context;
+use super::lanes;
+use crate::fault::Fault;
+use crate::memory::shadow::{Busy, GRANULE};
 use crate::memory::swizzle::Swizzle;
 
 /// Data on its way to a block's shared memory, to land when its mbarrier is next tested.
@@ -45,6 +48,30 @@ impl Block {
             }
         }
         Ok(())
+    }
+}
+
+impl Context<'_> {
+    /// A fault if the active threads end while their bulk stores still read shared memory, or with
+    /// them the block while bulk copies are on their way to it.
+    #[inline(always)]
+    pub fn check_unfinished_copies(&self) -> Result<(), Box<Fault>> {
+        if !self.launch.kernel.uses_async_proxy || !self.launch.checks.async_proxy {
+            return Ok(());
+        }
+        for lane in lanes(self.active) {
+            let BulkGroups { open, committed } = &self.bulk[lane];
+            if let Some(&granule) = open.iter().chain(committed.iter().flatten()).next() {
+                return Err(self.unfinished(lane, (granule * GRANULE) as u64, Busy::Outgoing));
+            }
+        }
+        let block = &self.blocks[self.rank];
+        match block.deliveries.first() {
+            Some(delivery) if block.live == self.active.count_ones() => {
+                Err(self.unfinished(self.leader(), delivery.start.into(), Busy::Incoming))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

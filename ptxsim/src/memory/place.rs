@@ -84,6 +84,7 @@ impl Context<'_> {
         if let Some(busy) = shared.shadow.busy(granule, false) {
             return Err(self.unfinished(lane, address, busy));
         }
+        self.check_granule_in_flight(rank, lane, address, GRANULE)?;
         if let Some(writer) = shared.shadow.unfenced(granule) {
             return Err(self.fault(lane, FaultKind::MissingProxyFence { address, writer: writer as u32 }));
         }

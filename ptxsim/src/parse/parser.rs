@@ -133,11 +133,29 @@ impl<'a> Parser<'a> {
             match self.peek() {
                 Token::End => return Ok(module),
                 Token::Punct(b';') => self.at += 1,
-                Token::Dot("version" | "address_size" | "pragma") => self.skip_line(),
+                Token::Dot("version") => {
+                    self.at += 1;
+                    match self.next() {
+                        Token::F64(_) => {}
+                        _ => return self.error("`.version` needs a number such as 8.8"),
+                    }
+                }
+                Token::Dot("address_size") => {
+                    self.at += 1;
+                    match self.int()? {
+                        64 => {}
+                        bits => {
+                            return self.error(format!("addresses of {bits} bits; only 64 are simulated"));
+                        }
+                    }
+                }
+                Token::Dot("pragma") => self.pragma()?,
                 Token::Dot("target") => {
                     self.at += 1;
                     module.target = self.name("a target such as sm_80")?.to_owned();
-                    self.skip_line();
+                    while self.eat(b',') {
+                        self.name("a target option")?;
+                    }
                 }
                 Token::Dot("file") => {
                     self.at += 1;
@@ -163,11 +181,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Skip to the first token of the next line.
-    pub(super) fn skip_line(&mut self) {
-        let line = self.line();
-        while self.line() == line && self.peek() != Token::End {
-            self.at += 1;
+    /// `.pragma "text", … ;`, which changes nothing here.
+    pub(super) fn pragma(&mut self) -> Result<()> {
+        self.at += 1;
+        loop {
+            match self.next() {
+                Token::Text(_) => {}
+                _ => return self.error("`.pragma` needs a quoted text"),
+            }
+            if !self.eat(b',') {
+                return self.expect(b';');
+            }
         }
     }
 
@@ -269,7 +293,7 @@ impl<'a> Parser<'a> {
                     self.int()?;
                 }
                 Token::Dot("noreturn" | "explicitcluster" | "blocksareclusters") => self.at += 1,
-                Token::Dot("pragma") => self.skip_line(),
+                Token::Dot("pragma") => self.pragma()?,
                 Token::Punct(b';') => {
                     self.at += 1;
                     return Ok(function);
@@ -317,7 +341,7 @@ impl<'a> Parser<'a> {
             Token::Punct(b';') => self.at += 1,
             Token::Punct(b'{') => out.push(Statement::Scope(self.scope()?)),
             Token::Dot("loc") => self.loc()?,
-            Token::Dot("pragma") => self.skip_line(),
+            Token::Dot("pragma") => self.pragma()?,
             Token::Dot("reg") => {
                 let registers = self.registers()?;
                 out.push(registers);
