@@ -27,4 +27,5 @@ pub(crate) mod tma;
 pub(crate) mod tma_tensor;
 pub(crate) mod transfer;
 pub(crate) mod wgmma;
+mod wgmma_product;
 pub(crate) mod whole_warp;

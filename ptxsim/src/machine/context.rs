@@ -9,7 +9,8 @@ use super::{LANES, lanes};
 use crate::counters::Counters;
 use crate::device::Checks;
 use crate::fault::{Fault, FaultKind};
-use crate::memory::global::{BlockRaces, GlobalView};
+use crate::memory::block_races::BlockRaces;
+use crate::memory::global::GlobalView;
 use crate::memory::local::LocalMemory;
 
 /// What all blocks of a launch share.

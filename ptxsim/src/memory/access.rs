@@ -1,6 +1,7 @@
 //! Loads, stores and atomics of a warp in any state space, with their checks.
 
-use super::global::{Allocation, Trouble};
+use super::allocation::Allocation;
+use super::global::Trouble;
 use super::{Access, Addresses, Planes, SHARED_RANK_SHIFT, resolve_generic};
 use crate::fault::{Fault, FaultKind};
 use crate::machine::context::Context;
@@ -48,14 +49,8 @@ impl Context<'_> {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
                 ctx.check_in_flight(rank, offsets, active, bytes)?;
                 ctx.check_copies(rank, offsets, active, bytes, false)?;
-                ctx.observe_shared(rank, offsets, active, bytes, Access::Read)?;
-                let shared = &ctx.blocks[rank].shared;
-                if ctx.launch.checks.uninitialised
-                    && let Some(lane) = shared.first_unwritten(offsets, active, bytes)
-                {
-                    return Err(ctx.unwritten(lane, Space::Shared, addresses[lane], bytes));
-                }
-                shared.load(offsets, active, bytes, out);
+                ctx.observe_shared(rank, (addresses, offsets), active, bytes, Access::Read)?;
+                ctx.blocks[rank].shared.load(offsets, active, bytes, out);
                 Ok(())
             }),
             Space::Local => {
@@ -76,12 +71,7 @@ impl Context<'_> {
             }
             Space::Param => ctx.load_param(addresses, active, bytes, out),
             _ => ctx.each_allocation(addresses, active, bytes, |ctx, allocation, active| {
-                if ctx.launch.checks.uninitialised
-                    && let Some(lane) = allocation.first_unwritten(addresses, active, bytes)
-                {
-                    return Err(ctx.unwritten(lane, Space::Global, addresses[lane], bytes));
-                }
-                ctx.observe_global(allocation, addresses, active, bytes, Access::Read);
+                ctx.observe_global(allocation, addresses, active, bytes, Access::Read)?;
                 allocation.load(addresses, active, bytes, out);
                 Ok(())
             }),
@@ -94,13 +84,8 @@ impl Context<'_> {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
                 ctx.check_in_flight(rank, offsets, active, bytes)?;
                 ctx.check_copies(rank, offsets, active, bytes, true)?;
-                ctx.observe_shared(rank, offsets, active, bytes, Access::Write)?;
-                let track = ctx.launch.checks.uninitialised;
-                let shared = &mut ctx.blocks[rank].shared;
-                shared.store(offsets, active, bytes, data);
-                if track {
-                    shared.mark_lanes_written(offsets, active, bytes);
-                }
+                ctx.observe_shared(rank, (addresses, offsets), active, bytes, Access::Write)?;
+                ctx.blocks[rank].shared.store(offsets, active, bytes, data);
                 Ok(())
             }),
             Space::Local => {
@@ -118,11 +103,8 @@ impl Context<'_> {
                 if !allocation.writable {
                     return Err(ctx.read_only(Space::Const, addresses, active));
                 }
-                ctx.observe_global(allocation, addresses, active, bytes, Access::Write);
+                ctx.observe_global(allocation, addresses, active, bytes, Access::Write)?;
                 allocation.store(addresses, active, bytes, data);
-                if ctx.launch.checks.uninitialised {
-                    allocation.mark_lanes_written(addresses, active, bytes);
-                }
                 Ok(())
             }),
         })
@@ -142,13 +124,8 @@ impl Context<'_> {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
                 ctx.check_in_flight(rank, offsets, active, bytes)?;
                 ctx.check_copies(rank, offsets, active, bytes, true)?;
-                ctx.observe_shared(rank, offsets, active, bytes, Access::Atomic)?;
+                ctx.observe_shared(rank, (addresses, offsets), active, bytes, Access::Atomic)?;
                 let shared = &mut ctx.blocks[rank].shared;
-                if ctx.launch.checks.uninitialised
-                    && let Some(lane) = shared.first_unwritten(offsets, active, bytes)
-                {
-                    return Err(ctx.unwritten(lane, Space::Shared, addresses[lane], bytes));
-                }
                 for lane in lanes(active) {
                     old[lane] = shared.update(offsets[lane] as usize, bytes, |value| change(lane, value));
                 }
@@ -159,12 +136,7 @@ impl Context<'_> {
                     if !allocation.writable {
                         return Err(ctx.read_only(Space::Const, addresses, active));
                     }
-                    if ctx.launch.checks.uninitialised
-                        && let Some(lane) = allocation.first_unwritten(addresses, active, bytes)
-                    {
-                        return Err(ctx.unwritten(lane, Space::Global, addresses[lane], bytes));
-                    }
-                    ctx.observe_global(allocation, addresses, active, bytes, Access::Atomic);
+                    ctx.observe_global(allocation, addresses, active, bytes, Access::Atomic)?;
                     for lane in lanes(active) {
                         old[lane] = allocation.update(addresses[lane], bytes, |value| change(lane, value));
                     }
@@ -189,7 +161,10 @@ impl Context<'_> {
         self.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
             ctx.check_in_flight(rank, offsets, active, bytes)?;
             // The copy may land at once; it is noted again when it does.
-            ctx.note_shared_race(rank, offsets, active, bytes, Access::Write)
+            if ctx.watches_races_in(rank) {
+                ctx.note_shared_race(rank, offsets, active, bytes, Access::Write)?;
+            }
+            Ok(())
         })
     }
 
@@ -326,10 +301,6 @@ impl Context<'_> {
             }
         }
         Ok(())
-    }
-
-    fn unwritten(&self, lane: usize, space: Space, address: u64, bytes: usize) -> Box<Fault> {
-        self.fault(lane, FaultKind::UninitialisedRead { space, address, bytes: bytes as u32 })
     }
 
     fn misaligned(&self, lane: usize, space: Space, address: u64, bytes: usize) -> Box<Fault> {

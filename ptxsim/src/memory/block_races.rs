@@ -7,9 +7,40 @@
 //! have ended.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 use super::Access;
+use super::allocation::Allocation;
+use super::global::GlobalView;
+
+/// The races of a launch between its blocks.
+#[derive(Debug)]
+pub(crate) struct BlockRaces {
+    /// The lowest address where one was seen.
+    first: AtomicU64,
+}
+
+impl BlockRaces {
+    /// None so far.
+    pub fn new() -> Self {
+        Self { first: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Note an access.
+    pub fn note(&self, allocation: &Allocation, address: u64, bytes: usize, access: Access, key: Key) {
+        let offset = allocation.offset(address);
+        if let Some(offset) = allocation.races.note(allocation.bytes, offset, bytes, access, key) {
+            self.first.fetch_min(allocation.base + offset as u64, Relaxed);
+        }
+    }
+
+    /// The race at the lowest address, once all blocks have ended.
+    pub fn first(&self, memory: &GlobalView<'_>) -> Option<(u64, Race)> {
+        let address = self.first.load(Relaxed);
+        let allocation = memory.find(address, 1)?;
+        Some((address, allocation.races.race(allocation.offset(address))?))
+    }
+}
 
 /// Low bits of a key: the thread in its block, then the instruction; above them block + 1.
 const THREAD_BITS: u32 = 10;
@@ -39,26 +70,50 @@ impl Key {
     }
 }
 
-/// Keys of the lowest and the highest block; zero while there is none.
+/// Keys of the lowest block, and of the highest if that is another; zero while there is none.
 #[derive(Default)]
-struct Extremes([AtomicU64; 2]);
+struct Extremes {
+    low: AtomicU64,
+    high: AtomicU64,
+}
 
 impl Extremes {
     /// Note an access; true if it is the first of a new lowest or highest block.
+    #[inline]
     fn note(&self, key: Key) -> bool {
-        let block = key.0 >> BLOCK_SHIFT;
-        let [low, high] = &self.0;
-        if high.load(Relaxed) >> BLOCK_SHIFT == block {
-            return false;
+        let block = |key: u64| key >> BLOCK_SHIFT;
+        let own = block(key.0);
+        let mut low = self.low.load(Relaxed);
+        loop {
+            if block(low) == own || block(self.high.load(Relaxed)) == own {
+                return false;
+            }
+            if low != 0 && block(low) < own {
+                return self.raise(key.0);
+            }
+            if low != 0 {
+                // The lowest so far may be the highest; whoever looks meanwhile finds it in either place.
+                self.raise(low);
+            }
+            match self.low.compare_exchange(low, key.0, SeqCst, SeqCst) {
+                Ok(_) => return true,
+                Err(found) => low = found,
+            }
         }
-        let raised = high.fetch_update(SeqCst, SeqCst, |old| (old >> BLOCK_SHIFT < block).then_some(key.0));
-        let lowered =
-            low.fetch_update(SeqCst, SeqCst, |old| (old == 0 || old >> BLOCK_SHIFT > block).then_some(key.0));
-        raised.is_ok() || lowered.is_ok()
+    }
+
+    fn raise(&self, key: u64) -> bool {
+        let raised = |high: u64| (high >> BLOCK_SHIFT < key >> BLOCK_SHIFT).then_some(key);
+        self.high.fetch_update(SeqCst, SeqCst, raised).is_ok()
     }
 
     fn keys(&self) -> impl Iterator<Item = Key> {
-        self.0.iter().map(|key| key.load(SeqCst)).filter(|key| *key != 0).map(Key)
+        [&self.low, &self.high].into_iter().map(|key| key.load(SeqCst)).filter(|key| *key != 0).map(Key)
+    }
+
+    fn clear(&self) {
+        self.low.store(0, Relaxed);
+        self.high.store(0, Relaxed);
     }
 }
 
@@ -94,11 +149,9 @@ impl Shadow {
         });
         let mut raced = None;
         for at in (offset..offset + bytes).step_by(grain) {
-            if table[at / grain].note(key) {
-                fence(SeqCst);
-                if raced.is_none() && self.may_race(at, grain, access, key) {
-                    raced = Some(at / 4 * 4);
-                }
+            // Of two accesses that race, whoever is noted second finds the other, both being `SeqCst`.
+            if table[at / grain].note(key) && raced.is_none() && self.may_race(at, grain, access, key) {
+                raced = Some(at / 4 * 4);
             }
         }
         raced
@@ -112,11 +165,10 @@ impl Shadow {
     }
 
     fn may_race(&self, at: usize, bytes: usize, access: Access, key: Key) -> bool {
-        (at..at + bytes).any(|at| {
-            Access::ALL
-                .into_iter()
-                .filter(|other| access.conflicts(*other))
-                .any(|other| self.keys(at, other).any(|found| found.block() != key.block()))
+        Access::ALL.into_iter().filter(|other| access.conflicts(*other)).any(|other| {
+            // All bytes share their word's entry; they have entries of their own only if some access is narrow.
+            let places = if self.bytes[other as usize].get().is_some() { bytes } else { 1 };
+            (at..at + places).any(|at| self.keys(at, other).any(|found| found.block() != key.block()))
         })
     }
 
@@ -140,7 +192,7 @@ impl Shadow {
     pub fn clear(&self) {
         if self.used.load(Relaxed) {
             for entry in self.words.iter().chain(&self.bytes).filter_map(Table::get).flatten() {
-                entry.0.iter().for_each(|key| key.store(0, Relaxed));
+                entry.clear();
             }
         }
     }

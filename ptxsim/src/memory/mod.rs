@@ -1,10 +1,13 @@
 //! The state spaces: what is stored where, and which accesses are allowed.
 
 pub(crate) mod access;
+pub(crate) mod allocation;
 pub(crate) mod block_races;
 pub(crate) mod global;
 pub(crate) mod local;
+mod marks;
 mod observe;
+mod pattern;
 pub(crate) mod place;
 pub(crate) mod shadow;
 pub(crate) mod shared;

@@ -1,17 +1,20 @@
-//! What is noted of every access that has passed its checks: traffic, and races with other accesses.
+//! What is noted of every access whose place is right: traffic, what has been written, and races with
+//! other accesses.
 
+use super::allocation::Allocation;
 use super::block_races::Key;
-use super::global::Allocation;
+use super::pattern::Pattern;
 use super::traffic::{sectors, wavefronts};
 use super::warp_races::Site;
 use super::{Access, Addresses};
 use crate::fault::{Fault, FaultKind};
 use crate::machine::context::Context;
 use crate::machine::{LANES, lanes};
+use crate::types::Space;
 
 impl Context<'_> {
-    /// Note an access of the active lanes to one allocation. Races between blocks are only noted here;
-    /// they are reported when the launch ends.
+    /// Note an access of the active lanes to one allocation; a fault if it reads what nothing has
+    /// written. Races between blocks are only noted here; they are reported when the launch ends.
     pub(super) fn observe_global(
         &mut self,
         allocation: &Allocation,
@@ -19,50 +22,83 @@ impl Context<'_> {
         active: u32,
         bytes: usize,
         access: Access,
-    ) {
-        if self.launch.traffic {
+    ) -> Result<(), Box<Fault>> {
+        let (traffic, uninitialised) = (self.launch.traffic, self.launch.checks.uninitialised);
+        if !traffic && !uninitialised && self.launch.races.is_none() {
+            return Ok(());
+        }
+        let pattern = Pattern::of(addresses, active, bytes);
+        if uninitialised {
+            if access == Access::Write {
+                allocation.mark_lanes_written(addresses, &pattern, bytes);
+            } else if let Some(lane) = allocation.first_unwritten(addresses, &pattern, bytes) {
+                return Err(self.unwritten(lane, Space::Global, addresses[lane], bytes));
+            }
+        }
+        if traffic {
             let count = &mut self.counters.instructions[self.pc as usize];
             count.global_requests += 1;
             count.global_bytes += u64::from(active.count_ones()) * bytes as u64;
-            count.global_sectors += sectors(addresses, active);
-            allocation.mark_lanes_touched(addresses, active, bytes, access);
+            count.global_sectors += sectors(addresses, &pattern);
+            allocation.mark_touched(addresses, &pattern, bytes, access);
         }
-        let Some(races) = &self.launch.races else { return };
-        let Some(access) = self.checked(access) else { return };
+        let Some(races) = &self.launch.races else { return Ok(()) };
+        let Some(access) = self.checked(access) else { return Ok(()) };
         let block = self.launch.linear_block(self.blocks[self.rank].index);
-        let mut last = None;
-        for lane in lanes(active) {
-            let address = addresses[lane];
-            if last != Some(address) {
-                last = Some(address);
-                let key = Key::new(block, self.pc, (self.warp * LANES + lane) as u32);
-                races.note(allocation, address, bytes, access, key);
-            }
+        for lane in lanes(pattern.distinct) {
+            let key = Key::new(block, self.pc, (self.warp * LANES + lane) as u32);
+            races.note(allocation, addresses[lane], bytes, access, key);
         }
+        Ok(())
     }
 
-    /// Note an access of the active lanes to the shared memory of block `rank` of the cluster. The
-    /// memory of other blocks is not watched for races.
+    /// Note an access of the active lanes to `offsets` in the shared memory of block `rank` of the
+    /// cluster; a fault if it races with an earlier one or reads what nothing has written. The memory
+    /// of other blocks is not watched for races.
     pub(super) fn observe_shared(
         &mut self,
         rank: usize,
-        offsets: &Addresses,
+        (addresses, offsets): (&Addresses, &Addresses),
         active: u32,
         bytes: usize,
         access: Access,
     ) -> Result<(), Box<Fault>> {
-        if self.launch.traffic {
-            let passes = wavefronts(offsets, active, bytes);
+        let (traffic, uninitialised) = (self.launch.traffic, self.launch.checks.uninitialised);
+        let races = self.watches_races_in(rank);
+        if !traffic && !uninitialised && !races {
+            return Ok(());
+        }
+        let pattern = Pattern::of(offsets, active, bytes);
+        if traffic {
+            let passes = wavefronts(offsets, active, bytes, &pattern);
             let count = &mut self.counters.instructions[self.pc as usize];
             count.shared_requests += 1;
             count.shared_bytes += u64::from(active.count_ones()) * bytes as u64;
             count.shared_wavefronts += passes.taken;
             count.shared_ideal += passes.ideal;
         }
-        self.note_shared_race(rank, offsets, active, bytes, access)
+        if races {
+            self.note_shared_race(rank, offsets, pattern.distinct, bytes, access)?;
+        }
+        if uninitialised {
+            let shared = &mut self.blocks[rank].shared;
+            if access == Access::Write {
+                shared.mark_lanes_written(offsets, &pattern, bytes);
+            } else if let Some(lane) = shared.first_unwritten(offsets, &pattern, bytes) {
+                return Err(self.unwritten(lane, Space::Shared, addresses[lane], bytes));
+            }
+        }
+        Ok(())
     }
 
-    /// Note an access of the active lanes to shared memory; a fault if it races with an earlier one.
+    /// Whether accesses to the shared memory of block `rank` can race: it has several warps and is this
+    /// warp's own.
+    pub(super) fn watches_races_in(&self, rank: usize) -> bool {
+        self.launch.checks.races && rank == self.rank && self.launch.threads() > LANES as u32
+    }
+
+    /// Note an access of the `active` lanes to this block's shared memory; a fault if it races with an
+    /// earlier one.
     pub(super) fn note_shared_race(
         &mut self,
         rank: usize,
@@ -71,26 +107,18 @@ impl Context<'_> {
         bytes: usize,
         access: Access,
     ) -> Result<(), Box<Fault>> {
-        if !self.launch.checks.races || self.launch.threads() <= LANES as u32 || rank != self.rank {
-            return Ok(());
-        }
         let Some(access) = self.checked(access) else { return Ok(()) };
         let block = &mut self.blocks[rank];
-        let mut last = None;
         for lane in lanes(active) {
             let offset = offsets[lane];
-            if last == Some(offset) {
-                continue;
-            }
-            last = Some(offset);
-            let site = Site { thread: (self.warp * LANES + lane) as u32, pc: self.pc };
+            let site = Site::new((self.warp * LANES + lane) as u32, self.pc);
             let Some(earlier) = block.races.note(&block.order, offset as usize, bytes, access, site) else {
                 continue;
             };
             let kind = FaultKind::SharedRace {
                 address: offset,
-                other_thread: earlier.site.thread,
-                other_source: self.launch.place(earlier.site.pc),
+                other_thread: earlier.site.thread(),
+                other_source: self.launch.place(earlier.site.pc()),
                 hazard: access.hazard_after(earlier.access),
             };
             return Err(self.fault(lane, kind));
@@ -106,5 +134,11 @@ impl Context<'_> {
             Access::Write if strong => Some(Access::Atomic),
             other => Some(other),
         }
+    }
+
+    /// The fault of reading what nothing has written.
+    #[cold]
+    pub(super) fn unwritten(&self, lane: usize, space: Space, address: u64, bytes: usize) -> Box<Fault> {
+        self.fault(lane, FaultKind::UninitialisedRead { space, address, bytes: bytes as u32 })
     }
 }

@@ -78,7 +78,17 @@ impl Context<'_> {
     }
 
     /// A fault unless the async proxy may read `granule` of block `rank`.
+    #[inline]
     pub fn check_async_read(&self, lane: usize, rank: usize, granule: usize) -> Result<()> {
+        let shared = &self.blocks[rank].shared;
+        let written = !self.launch.checks.uninitialised || shared.is_granule_written(granule);
+        if written && shared.shadow.is_untouched(granule) {
+            return Ok(());
+        }
+        self.check_async_read_closely(lane, rank, granule)
+    }
+
+    fn check_async_read_closely(&self, lane: usize, rank: usize, granule: usize) -> Result<()> {
         let shared = &self.blocks[rank].shared;
         let address = (granule * GRANULE) as u64;
         if let Some(busy) = shared.shadow.busy(granule, false) {
@@ -105,9 +115,9 @@ impl Context<'_> {
         };
         let offset = (address - allocation.base) as usize;
         if self.launch.checks.uninitialised
-            && let Some(at) = (0..out.len()).find(|at| !allocation.is_written(offset + at, 1))
+            && let Some(unwritten) = allocation.first_unwritten_byte(offset, out.len())
         {
-            let address = address + at as u64;
+            let address = allocation.base + unwritten as u64;
             return Err(
                 self.fault(lane, FaultKind::UninitialisedRead { space: Space::Global, address, bytes: 1 })
             );

@@ -72,6 +72,13 @@ impl Shadow {
         (writes && self.outgoing.get(granule).is_some_and(|&n| n > 0)).then_some(Busy::Outgoing)
     }
 
+    /// Whether no copy is to fill `granule` and no thread has stored there.
+    #[inline]
+    pub fn is_untouched(&self, granule: usize) -> bool {
+        self.incoming.get(granule).is_none_or(|&copies| copies == 0)
+            && self.stores.get(granule * 4..granule * 4 + 4).is_none_or(|stamps| stamps == [0; 4])
+    }
+
     /// Note ordinary stores of the threads from `first_thread` on.
     #[inline(always)]
     pub fn store(&mut self, offsets: &Addresses, active: u32, bytes: usize, first_thread: usize) {

@@ -1,5 +1,8 @@
 //! Shared memory of a block.
 
+use std::ops::Range;
+
+use super::pattern::Pattern;
 use super::shadow::Shadow;
 use super::{Addresses, Planes, word_marks};
 use crate::machine::lanes;
@@ -32,6 +35,13 @@ impl SharedMemory {
 
     /// Copy bytes out; they are inside.
     pub fn read_bytes(&self, offset: usize, out: &mut [u8]) {
+        if let (words, []) = out.as_chunks_mut::<4>()
+            && offset.is_multiple_of(4)
+        {
+            let from = &self.words[offset / 4..];
+            words.iter_mut().zip(from).for_each(|(to, word)| *to = word.to_le_bytes());
+            return;
+        }
         for (at, byte) in out.iter_mut().enumerate() {
             let place = offset + at;
             *byte = (self.words[place / 4] >> (place % 4 * 8)) as u8;
@@ -47,11 +57,26 @@ impl SharedMemory {
 
     /// Copy bytes in and note them as written; they are inside.
     pub fn write_bytes(&mut self, offset: usize, data: &[u8]) {
+        if let (words, []) = data.as_chunks::<4>()
+            && offset.is_multiple_of(4)
+        {
+            let place = offset / 4..offset / 4 + words.len();
+            let to = self.words[place.clone()].iter_mut();
+            to.zip(words).for_each(|(to, bytes)| *to = u32::from_le_bytes(*bytes));
+            self.valid[place].fill(0xf);
+            return;
+        }
         for (at, &byte) in data.iter().enumerate() {
             let (word, shift) = ((offset + at) / 4, (offset + at) % 4 * 8);
             self.words[word] = self.words[word] & !(0xff << shift) | u32::from(byte) << shift;
             self.valid[word] |= 1 << (shift / 8);
         }
+    }
+
+    /// Whether all of the 16 bytes of `granule` have been written.
+    #[inline]
+    pub fn is_granule_written(&self, granule: usize) -> bool {
+        self.valid[granule * 4..granule * 4 + 4] == [0xf; 4]
     }
 
     /// The first of `bytes` bytes at `offset` that nothing has written.
@@ -120,21 +145,35 @@ impl SharedMemory {
         }
     }
 
-    /// Note the active lanes' bytes as written.
-    pub fn mark_lanes_written(&mut self, offsets: &Addresses, active: u32, bytes: usize) {
-        for lane in lanes(active) {
+    /// Note the bytes of an access as written.
+    pub fn mark_lanes_written(&mut self, offsets: &Addresses, pattern: &Pattern, bytes: usize) {
+        if let Some((start, length)) = pattern.run {
+            self.valid[words(start as usize, length)].fill(0xf);
+            return;
+        }
+        for lane in lanes(pattern.distinct) {
             let offset = offsets[lane] as usize;
             let marks = word_marks(offset, bytes);
-            self.valid[offset / 4..offset / 4 + bytes.div_ceil(4)].iter_mut().for_each(|v| *v |= marks);
+            self.valid[words(offset, bytes)].iter_mut().for_each(|v| *v |= marks);
         }
     }
 
-    /// The first active lane whose bytes have not all been written.
-    pub fn first_unwritten(&self, offsets: &Addresses, active: u32, bytes: usize) -> Option<usize> {
-        lanes(active).find(|&lane| {
+    /// The first lane of an access that reads bytes which have not been written.
+    pub fn first_unwritten(&self, offsets: &Addresses, pattern: &Pattern, bytes: usize) -> Option<usize> {
+        if let Some((start, length)) = pattern.run
+            && self.valid[words(start as usize, length)].iter().fold(0xf, |all, marks| all & marks) == 0xf
+        {
+            return None;
+        }
+        lanes(pattern.distinct).find(|&lane| {
             let offset = offsets[lane] as usize;
             let marks = word_marks(offset, bytes);
-            self.valid[offset / 4..offset / 4 + bytes.div_ceil(4)].iter().any(|v| v & marks != marks)
+            self.valid[words(offset, bytes)].iter().any(|v| v & marks != marks)
         })
     }
+}
+
+/// The words that `bytes` bytes at `offset` lie in.
+fn words(offset: usize, bytes: usize) -> Range<usize> {
+    offset / 4..(offset + bytes).div_ceil(4)
 }

@@ -1,18 +1,22 @@
 //! What an access of a warp costs: sectors of global memory, wavefronts of shared memory.
 
 use super::Addresses;
+use super::pattern::Pattern;
 use crate::counters::SECTOR;
 use crate::machine::{LANES, lanes};
 
 /// Bytes that shared memory moves in one pass: 32 banks of 4.
 const ROW: usize = 128;
 
-/// Sectors that the active lanes touch; each lane's access is aligned and no larger than a sector.
-pub(crate) fn sectors(addresses: &Addresses, active: u32) -> u64 {
+/// Sectors that an access touches; each lane's part is aligned and no larger than a sector.
+pub(crate) fn sectors(addresses: &Addresses, pattern: &Pattern) -> u64 {
+    if let Some((start, bytes)) = pattern.run {
+        return (start + bytes as u64 - 1) / SECTOR - start / SECTOR + 1;
+    }
     let mut numbers = [u64::MAX; LANES];
     let (mut count, mut sorted) = (0, true);
     let mut last = None;
-    for lane in lanes(active) {
+    for lane in lanes(pattern.distinct) {
         let sector = addresses[lane] / SECTOR;
         if last == Some(sector) {
             continue;
@@ -40,10 +44,15 @@ pub(crate) struct Wavefronts {
 /// Wavefronts of a shared access of `bytes` bytes a lane. As many lanes go together as fill one row of
 /// the banks: all 32 up to 4 bytes, half a warp at 8, a quarter at 16. Lanes that want the same word
 /// share it; each further word in a bank takes a further pass.
-pub(crate) fn wavefronts(offsets: &Addresses, active: u32, bytes: usize) -> Wavefronts {
+pub(crate) fn wavefronts(offsets: &Addresses, active: u32, bytes: usize, pattern: &Pattern) -> Wavefronts {
     let unit = bytes.max(4);
     let banks = ROW / unit;
     let together = banks.min(LANES);
+    if pattern.distinct == u32::MAX && pattern.run.is_some() {
+        // Side by side, the lanes of each group fill the banks once.
+        let groups = (LANES / together) as u64;
+        return Wavefronts { taken: groups, ideal: groups };
+    }
     let mut found = Wavefronts { taken: 0, ideal: 0 };
     for first in (0..LANES).step_by(together) {
         let group = active >> first & (u32::MAX >> (LANES - together));
@@ -91,7 +100,7 @@ mod tests {
 
     fn of(bytes: usize, address: impl Fn(u64) -> u64) -> (u64, u64) {
         let offsets = std::array::from_fn(|lane| address(lane as u64));
-        let found = wavefronts(&offsets, u32::MAX, bytes);
+        let found = wavefronts(&offsets, u32::MAX, bytes, &Pattern::of(&offsets, u32::MAX, bytes));
         (found.taken, found.ideal)
     }
 
@@ -112,12 +121,16 @@ mod tests {
 
     #[test]
     fn sectors_are_counted_once_in_any_order() {
-        let at = |f: fn(u64) -> u64| std::array::from_fn(|lane| f(lane as u64));
-        assert_eq!(sectors(&at(|lane| lane * 4), u32::MAX), 4);
-        assert_eq!(sectors(&at(|lane| (31 - lane) * 4), u32::MAX), 4);
-        assert_eq!(sectors(&at(|lane| lane * 32), u32::MAX), 32);
-        assert_eq!(sectors(&at(|lane| lane % 2 * 64), u32::MAX), 2);
-        assert_eq!(sectors(&at(|lane| lane * 4), 0x8000_0001), 2);
-        assert_eq!(sectors(&at(|_| 0), 1), 1);
+        let of = |f: fn(u64) -> u64, active| {
+            let addresses = std::array::from_fn(|lane| f(lane as u64));
+            sectors(&addresses, &Pattern::of(&addresses, active, 4))
+        };
+        assert_eq!(of(|lane| lane * 4, u32::MAX), 4);
+        assert_eq!(of(|lane| 16 + lane * 4, u32::MAX), 5);
+        assert_eq!(of(|lane| (31 - lane) * 4, u32::MAX), 4);
+        assert_eq!(of(|lane| lane * 32, u32::MAX), 32);
+        assert_eq!(of(|lane| lane % 2 * 64, u32::MAX), 2);
+        assert_eq!(of(|lane| lane * 4, 0x8000_0001), 2);
+        assert_eq!(of(|_| 0, 1), 1);
     }
 }

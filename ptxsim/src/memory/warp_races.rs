@@ -69,24 +69,37 @@ pub(crate) fn merge(to: &mut Horizon, from: &Horizon) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = (*to).max(*from));
 }
 
-/// Where an access was made: thread in the block and instruction.
+/// Where an access was made: thread in the block and instruction, in one word to keep the shadow small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Site {
-    pub thread: u32,
-    pub pc: u32,
-}
+pub(crate) struct Site(u32);
+
+/// Bits of a site's thread; the instruction stands above.
+const THREAD_BITS: u32 = 10;
 
 impl Site {
+    pub fn new(thread: u32, pc: u32) -> Self {
+        // No kernel has more instructions than the bits above name.
+        Self(pc << THREAD_BITS | thread)
+    }
+
+    pub fn thread(self) -> u32 {
+        self.0 & ((1 << THREAD_BITS) - 1)
+    }
+
+    pub fn pc(self) -> u32 {
+        self.0 >> THREAD_BITS
+    }
+
     fn warp(self) -> usize {
-        self.thread as usize / LANES
+        self.thread() as usize / LANES
     }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Write {
     time: u32,
-    atomic: bool,
     site: Site,
+    atomic: bool,
 }
 
 /// Reads since the last write.
@@ -163,7 +176,7 @@ impl Cell {
         let reads = &self.reads;
         let other = others(reads.warps, warp).find(|&other| !order.is_over(warp, other, reads.time))?;
         let known = [reads.first, reads.last].into_iter().find(|site| site.warp() == other);
-        let site = known.unwrap_or(Site { thread: (other * LANES) as u32, pc: reads.last.pc });
+        let site = known.unwrap_or(Site::new((other * LANES) as u32, reads.last.pc()));
         Some(Earlier { access: Access::Read, site })
     }
 }

@@ -1,0 +1,385 @@
+//! What one `wgmma` computes: a warp's 16 rows of the 64, when the warp runs the instruction.
+//!
+//! Every element of D starts from its accumulator (or 0) and takes the products for k = 0, 1, 2… one
+//! after the other, in the fixed order of [`super::product`]. An f16 accumulator is rounded once, at
+//! the end.
+
+use super::descriptor::Descriptor;
+use crate::fault::{Fault, FaultKind};
+use crate::machine::LANES;
+use crate::machine::context::Context;
+use crate::machine::kernel::{Flow, Step};
+use crate::machine::registers::{Bank, PredSrc, Scalar, Src};
+use crate::machine::wgmma::Role;
+use crate::memory::shadow::GRANULE;
+use crate::softfloat::{F16_FORMAT, F32_FORMAT, Rounding};
+
+/// Types of A's and B's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Element {
+    Bf16,
+    F16,
+    Tf32,
+    E4m3,
+    E5m2,
+}
+
+impl Element {
+    pub fn bytes(self) -> usize {
+        match self {
+            Element::Bf16 | Element::F16 => 2,
+            Element::Tf32 => 4,
+            Element::E4m3 | Element::E5m2 => 1,
+        }
+    }
+
+    /// The values of the elements in 16 bytes; as many as [`Self::bytes`] says.
+    #[inline(always)]
+    fn widen(self, words: [u32; 4]) -> [f32; 16] {
+        let mut out = [0.0; 16];
+        match self {
+            Element::Bf16 => {
+                for (pair, word) in out.chunks_exact_mut(2).zip(words) {
+                    (pair[0], pair[1]) = (f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000));
+                }
+            }
+            Element::F16 => {
+                for (pair, word) in out.chunks_exact_mut(2).zip(words) {
+                    (pair[0], pair[1]) = (half(word & 0xffff), half(word >> 16));
+                }
+            }
+            Element::Tf32 => {
+                out.iter_mut().zip(words).for_each(|(out, word)| *out = f32::from_bits(word & 0xffff_e000));
+            }
+            Element::E4m3 => bytes(words, &mut out, |byte| {
+                // The exponent's bias is 7; only all ones is NaN.
+                if byte & 0x7f == 0x7f { f32::NAN } else { small(byte, 3, 120) }
+            }),
+            // The top byte of an f16.
+            Element::E5m2 => bytes(words, &mut out, |byte| half(byte << 8)),
+        }
+        out
+    }
+}
+
+/// The values of 16 single bytes.
+fn bytes(words: [u32; 4], out: &mut [f32; 16], value: impl Fn(u32) -> f32) {
+    let bytes = words.into_iter().flat_map(u32::to_le_bytes);
+    out.iter_mut().zip(bytes).for_each(|(out, byte)| *out = value(byte.into()));
+}
+
+/// The value of an f16's bits.
+#[inline(always)]
+fn half(bits: u32) -> f32 {
+    // Placed 112 exponents too low, then scaled up: subnormals come out right.
+    let scaled = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23);
+    let special = if bits & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
+    f32::from_bits((bits & 0x8000) << 16 | scaled.to_bits() | special)
+}
+
+/// The value of a byte with sign, exponent and `fraction` bits, whose bias is less than f32's by `bias`.
+fn small(byte: u32, fraction: u32, bias: u32) -> f32 {
+    let scaled = f32::from_bits((byte & 0x7f) << (23 - fraction)) * f32::from_bits((127 + bias) << 23);
+    f32::from_bits((byte & 0x80) << 24 | scaled.to_bits())
+}
+
+/// Where A comes from.
+pub(super) enum Left {
+    Shared { descriptor: Src<u64>, transposed: bool },
+    Registers([u32; 4]),
+}
+
+/// A decoded product.
+pub(super) struct Product {
+    /// Types of A and B.
+    pub element: [Element; 2],
+    pub columns: usize,
+    /// Whether the accumulators are pairs of f16.
+    pub half: bool,
+    pub accumulators: Vec<u32>,
+    pub left: Left,
+    pub right: Src<u64>,
+    pub right_transposed: bool,
+    /// Whether D is added; none for a constant.
+    pub adds: Option<PredSrc>,
+    pub never_adds: bool,
+    /// 1 or -1 for A and B.
+    pub scale: [f32; 2],
+}
+
+/// The largest depth, that of 8-bit elements.
+const MAX_DEPTH: usize = 32;
+
+/// The lanes of a register, as vectors of eight.
+type Vectors = [[f32; 8]; 4];
+
+/// What multiplies 8 rows of A at one k: each value four times over, as four lanes of a register of D
+/// hold four columns of a row.
+type Rows = Vectors;
+
+/// What multiplies 8 columns of B at one k: columns 0, 2, 4, 6, which one register of D holds, then
+/// 1, 3, 5, 7, which the next one does; each four twice, for vectors of eight.
+type Columns = [[f32; 8]; 2];
+
+/// The operands of one warp's part of a product.
+struct Operands {
+    /// Rows 0 to 7 and 8 to 15 of this warp's 16, by k.
+    rows: [[Rows; 2]; MAX_DEPTH],
+    /// Eight columns after the other, each by k.
+    columns: Vec<Columns>,
+}
+
+impl Product {
+    fn depth(&self) -> usize {
+        32 / self.element[0].bytes()
+    }
+
+    pub fn run(&self, ctx: &mut Context<'_>) -> Step {
+        let (number, part) = (ctx.warp / 4, ctx.warp % 4);
+        if (number + 1) * 4 * LANES > ctx.launch.threads() as usize {
+            let detail = format!("warp {} is in no whole warpgroup of 4 warps", ctx.warp);
+            return Err(ctx.fault(0, FaultKind::Misuse { detail }));
+        }
+        let adds = self.adds.map_or(if self.never_adds { 0 } else { u32::MAX }, |p| ctx.get_pred(p));
+        if adds != 0 && adds != u32::MAX {
+            let detail = "the predicate scale-d differs between threads".to_owned();
+            return Err(ctx.fault(0, FaultKind::Misuse { detail }));
+        }
+        let adds = adds != 0;
+        ctx.use_in_wgmma(&self.accumulators, Role::Accumulator(self.columns as u32, self.half))?;
+        if let Left::Registers(registers) = &self.left {
+            ctx.use_in_wgmma(registers, Role::Operand)?;
+        }
+        let depth = self.depth();
+        let mut operands = Operands {
+            rows: [[[[0.0; 8]; 4]; 2]; MAX_DEPTH],
+            columns: vec![[[0.0; 8]; 2]; self.columns / 8 * depth],
+        };
+        let mut granules = Vec::with_capacity(2 * self.columns + 2 * 16);
+        self.read_rows(ctx, part, &mut operands.rows, &mut granules)?;
+        self.read_columns(ctx, &mut operands.columns, &mut granules)?;
+        if adds && ctx.launch.checks.registers {
+            self.check_accumulators(ctx)?;
+        }
+        self.multiply(ctx, adds, &operands);
+        // This warp's quarter of the 64 rows.
+        ctx.counters.tensor_flop(ctx.pc, (2 * 16 * self.columns * depth) as u64);
+        ctx.wgmma.issued += 1;
+        let issued = ctx.wgmma.issued;
+        let block = ctx.block();
+        granules.iter().for_each(|&granule| block.shared.shadow.add_outgoing(granule));
+        block.warpgroups[number].issued[part] = issued;
+        block.warpgroups[number].reads.push((issued, granules));
+        Ok(Flow::Next)
+    }
+
+    fn check_accumulators(&self, ctx: &Context<'_>) -> Result<(), Box<Fault>> {
+        for &index in &self.accumulators {
+            let slot = crate::machine::registers::Slot { bank: Bank::Word, index };
+            if ctx.registers.written(slot) != u32::MAX {
+                let names = &ctx.launch.kernel.register_names;
+                let name = names.iter().find(|(s, _)| *s == slot).map_or("?", |(_, name)| name);
+                let lane = (!ctx.registers.written(slot)).trailing_zeros() as usize;
+                return Err(ctx.fault(lane, FaultKind::UninitialisedRegister { register: name.to_owned() }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The 16 bytes at `offset` of this block's shared memory, which wgmma reads.
+    #[inline(always)]
+    fn granule(
+        &self,
+        ctx: &Context<'_>,
+        descriptor: u64,
+        offset: usize,
+        granules: &mut Vec<usize>,
+    ) -> Result<[u32; 4], Box<Fault>> {
+        let limit = ctx.blocks[ctx.rank].shared.bytes();
+        if offset + GRANULE > limit {
+            let detail = format!("it reads shared {offset:#x}, and the block has {limit} bytes");
+            return Err(ctx.fault(0, FaultKind::BadDescriptor { descriptor, detail }));
+        }
+        let granule = offset / GRANULE;
+        ctx.check_async_read(0, ctx.rank, granule)?;
+        granules.push(granule);
+        Ok(ctx.blocks[ctx.rank].shared.granule(offset))
+    }
+
+    fn descriptor(&self, ctx: &Context<'_>, register: Src<u64>) -> Result<(u64, Descriptor), Box<Fault>> {
+        let rows = ctx.get(register);
+        let bits = rows[0];
+        let bad = |detail| ctx.fault(0, FaultKind::BadDescriptor { descriptor: bits, detail });
+        if rows.iter().any(|&other| other != bits) {
+            return Err(bad("it differs between the threads of a warp".to_owned()));
+        }
+        Descriptor::decode(bits).map(|descriptor| (bits, descriptor)).map_err(bad)
+    }
+
+    /// This warp's 16 rows of A.
+    fn read_rows(
+        &self,
+        ctx: &Context<'_>,
+        part: usize,
+        out: &mut [[Rows; 2]; MAX_DEPTH],
+        granules: &mut Vec<usize>,
+    ) -> Result<(), Box<Fault>> {
+        let element = self.element[0];
+        let scale = self.scale[0];
+        let mut set = |k: usize, row: usize, value: f32| {
+            out[k][row / 8].as_flattened_mut()[row % 8 * 4..][..4].fill(value * scale);
+        };
+        let count = 16 / element.bytes();
+        match &self.left {
+            Left::Registers(registers) => {
+                // A register holds 4 bytes: quad by quad along k, then 8 rows on, then 16 bytes on.
+                let each = 4 / element.bytes();
+                for (number, &register) in registers.iter().enumerate() {
+                    for (lane, &word) in ctx.registers.words[register as usize].iter().enumerate() {
+                        let row = lane / 4 + number % 2 * 8;
+                        let first = (lane % 4) * each + number / 2 * count;
+                        let values = element.widen([word, 0, 0, 0]);
+                        (0..each).for_each(|i| set(first + i, row, values[i]));
+                    }
+                }
+            }
+            Left::Shared { descriptor, transposed } => {
+                let (bits, descriptor) = self.descriptor(ctx, *descriptor)?;
+                if *transposed {
+                    for k in 0..16 {
+                        for half in 0..2 {
+                            let offset = descriptor.mn_major(k, part * 2 + half);
+                            let values = element.widen(self.granule(ctx, bits, offset, granules)?);
+                            (0..8).for_each(|i| set(k, half * 8 + i, values[i]));
+                        }
+                    }
+                } else {
+                    for row in 0..16 {
+                        for chunk in 0..2 {
+                            let offset = descriptor.k_major(part * 16 + row, chunk);
+                            let values = element.widen(self.granule(ctx, bits, offset, granules)?);
+                            (0..count).for_each(|i| set(chunk * count + i, row, values[i]));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns of B.
+    fn read_columns(
+        &self,
+        ctx: &Context<'_>,
+        out: &mut [Columns],
+        granules: &mut Vec<usize>,
+    ) -> Result<(), Box<Fault>> {
+        let element = self.element[1];
+        let (count, scale) = (16 / element.bytes(), self.scale[1]);
+        let (bits, descriptor) = self.descriptor(ctx, self.right)?;
+        for (eight, out) in out.chunks_exact_mut(self.depth()).enumerate() {
+            if self.right_transposed {
+                for (k, out) in out.iter_mut().enumerate() {
+                    let offset = descriptor.mn_major(k, eight);
+                    let values = element.widen(self.granule(ctx, bits, offset, granules)?);
+                    *out = side_by_side(std::array::from_fn(|column| values[column] * scale));
+                }
+                continue;
+            }
+            for (chunk, out) in out.chunks_exact_mut(count).enumerate() {
+                let mut columns = [[0.0; 16]; 8];
+                for (column, values) in columns.iter_mut().enumerate() {
+                    let offset = descriptor.k_major(eight * 8 + column, chunk);
+                    *values = element.widen(self.granule(ctx, bits, offset, granules)?);
+                }
+                for (k, out) in out.iter_mut().enumerate() {
+                    *out = side_by_side(std::array::from_fn(|column| columns[column][k] * scale));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Multiply, eight columns after the other; each is four registers of D (or two, of f16 pairs).
+    fn multiply(&self, ctx: &mut Context<'_>, adds: bool, operands: &Operands) {
+        let depth = self.depth();
+        let rows = &operands.rows[..depth];
+        let accumulate = best();
+        for (eight, columns) in operands.columns.chunks_exact(depth).enumerate() {
+            for upper in 0..2 {
+                let mut sums = [[[0.0; 8]; 4]; 2];
+                if self.half {
+                    let row = &mut ctx.registers.words[self.accumulators[eight * 2 + upper] as usize];
+                    if adds {
+                        sums = [load(row, |w| half(w & 0xffff)), load(row, |w| half(w >> 16))];
+                    }
+                    accumulate(&mut sums, rows, upper, columns);
+                    let [even, odd] = sums.each_ref().map(|sums| sums.as_flattened());
+                    *row = std::array::from_fn(|lane| to_f16(even[lane]) | to_f16(odd[lane]) << 16);
+                    continue;
+                }
+                let d = [0, 1].map(|odd| self.accumulators[eight * 4 + upper * 2 + odd] as usize);
+                if adds {
+                    sums = d.map(|d| load(&ctx.registers.words[d], f32::from_bits));
+                }
+                accumulate(&mut sums, rows, upper, columns);
+                for (d, sums) in d.into_iter().zip(&sums) {
+                    let row = &mut ctx.registers.words[d];
+                    row.iter_mut().zip(sums.as_flattened()).for_each(|(word, sum)| *word = sum.store());
+                }
+            }
+        }
+    }
+}
+
+/// A register's lanes as sums.
+#[inline(always)]
+fn load(row: &[u32; LANES], value: impl Fn(u32) -> f32) -> Vectors {
+    std::array::from_fn(|vector| std::array::from_fn(|lane| value(row[vector * 8 + lane])))
+}
+
+/// The nearest f16.
+fn to_f16(x: f32) -> u32 {
+    F16_FORMAT.pack(F32_FORMAT.unpack(x.to_bits().into()), Rounding::NearestEven) as u32
+}
+
+/// Eight columns in the order of [`Columns`].
+#[inline(always)]
+fn side_by_side(c: [f32; 8]) -> Columns {
+    [[c[0], c[2], c[4], c[6], c[0], c[2], c[4], c[6]], [c[1], c[3], c[5], c[7], c[1], c[3], c[5], c[7]]]
+}
+
+/// Add to the even and the odd columns of 8 rows, the `upper` ones or not, their products, k by k.
+type Accumulate = fn(sums: &mut [Vectors; 2], rows: &[[Rows; 2]], upper: usize, columns: &[Columns]);
+
+#[inline(always)]
+fn accumulate(sums: &mut [Vectors; 2], rows: &[[Rows; 2]], upper: usize, columns: &[Columns]) {
+    for (odd, sums) in sums.iter_mut().enumerate() {
+        let mut out = *sums;
+        for (rows, columns) in rows.iter().zip(columns) {
+            let (rows, column) = (&rows[upper], &columns[odd]);
+            for (out, row) in out.iter_mut().zip(rows) {
+                for i in 0..8 {
+                    out[i] = row[i].mul_add(column[i], out[i]);
+                }
+            }
+        }
+        *sums = out;
+    }
+}
+
+/// [`accumulate`] for this CPU.
+fn best() -> Accumulate {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2,fma")]
+        fn vector(sums: &mut [Vectors; 2], rows: &[[Rows; 2]], upper: usize, columns: &[Columns]) {
+            accumulate(sums, rows, upper, columns);
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the CPU has both features, as just asked.
+            return |sums, rows, upper, columns| unsafe { vector(sums, rows, upper, columns) };
+        }
+    }
+    accumulate
+}
