@@ -8,7 +8,7 @@ use crate::machine::context::Context;
 use crate::machine::kernel::Flow;
 use crate::machine::registers::{PredSrc, Src};
 use crate::machine::{LANES, lanes};
-use crate::memory::{Addresses, NO_DATA, Planes};
+use crate::memory::{Addresses, AllPlanes, NO_DATA};
 use crate::parse::ast::Operand;
 use crate::types::Space;
 
@@ -127,7 +127,7 @@ impl Copy {
         ctx: &mut Context<'_>,
         from: &Addresses,
         amounts: &[u32; LANES],
-    ) -> Result<Planes, Box<Fault>> {
+    ) -> Result<AllPlanes, Box<Fault>> {
         let all = ctx.active;
         let size = self.bytes as u32;
         let those = |wanted: &dyn Fn(u32) -> bool| {

@@ -5,8 +5,8 @@
 use super::map::{Pure, map1, map2, map3};
 use crate::counters::Class;
 use crate::lower::{Build, Lowered};
-use crate::machine::LANES;
 use crate::machine::registers::{Dst, Src};
+use crate::machine::{LANES, lanes};
 use crate::softfloat::{self, BF16_FORMAT, F16_FORMAT, F32_FORMAT, F64_FORMAT, Format, Rounding};
 use crate::types::Type;
 
@@ -228,34 +228,40 @@ type Row = [u32; LANES];
 fn fma_rows(build: &mut Build<'_, '_>) -> Lowered {
     let (d, a): (Dst<u32>, Src<u32>) = (build.dst()?, build.src()?);
     let (b, c): (Src<u32>, Src<u32>) = (build.src()?, build.src()?);
-    let rows = best_fma();
-    Ok(Build::plain(move |ctx| {
-        let out = rows(&ctx.get(a), &ctx.get(b), &ctx.get(c));
-        ctx.put(d, |i| out[i]);
-    }))
+    let operands = [d.index, a.index, b.index, c.index].map(|index| index as usize);
+    let fma = best_fma();
+    Ok(Build::plain(move |ctx| fma(&mut ctx.registers.words, operands, ctx.active)))
 }
+
+/// `rows[d] = rows[a] * rows[b] + rows[c]` in the lanes of `active`.
+type FmaRows = fn(rows: &mut [Row], operands: [usize; 4], active: u32);
 
 // A plain loop: only what is inlined here is compiled for the caller's CPU features.
 #[inline(always)]
-fn fma_each(a: &Row, b: &Row, c: &Row) -> Row {
+fn fma_each(rows: &mut [Row], [d, a, b, c]: [usize; 4], active: u32) {
+    let (a, b, c) = (&rows[a], &rows[b], &rows[c]);
     let mut out = [0; LANES];
     for i in 0..LANES {
         let sum = f32::from_bits(a[i]).mul_add(f32::from_bits(b[i]), f32::from_bits(c[i]));
         out[i] = if sum.is_nan() { 0x7fff_ffff } else { sum.to_bits() };
     }
-    out
+    if active == u32::MAX {
+        rows[d] = out;
+    } else {
+        lanes(active).for_each(|lane| rows[d][lane] = out[lane]);
+    }
 }
 
-fn best_fma() -> fn(&Row, &Row, &Row) -> Row {
+fn best_fma() -> FmaRows {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2,fma")]
-        fn vector(a: &Row, b: &Row, c: &Row) -> Row {
-            fma_each(a, b, c)
+        fn vector(rows: &mut [Row], operands: [usize; 4], active: u32) {
+            fma_each(rows, operands, active);
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the CPU has both features, as just asked.
-            return |a, b, c| unsafe { vector(a, b, c) };
+            return |rows, operands, active| unsafe { vector(rows, operands, active) };
         }
     }
     fma_each

@@ -10,7 +10,7 @@ use crate::machine::LANES;
 use crate::machine::context::Context;
 use crate::machine::kernel::Flow;
 use crate::machine::registers::{Dst, Src};
-use crate::memory::{NO_DATA, Planes};
+use crate::memory::NO_DATA;
 use crate::types::{Space, Type};
 
 /// Bytes of a row of 8 elements.
@@ -89,7 +89,7 @@ pub(crate) fn stmatrix(b: &mut Build<'_, '_>) -> Lowered {
     }
     let sources = items.into_iter().map(|item| b.src_of(item)).collect::<Result<Vec<Src<u32>>, _>>()?;
     Ok(whole_warp(move |ctx| {
-        let mut rows: Planes = NO_DATA;
+        let mut rows = NO_DATA;
         for (matrix, &a) in sources.iter().enumerate() {
             for (lane, word) in ctx.get(a).into_iter().enumerate() {
                 for (i, half) in [word & 0xffff, word >> 16].into_iter().enumerate() {

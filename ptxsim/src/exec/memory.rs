@@ -2,8 +2,9 @@
 
 use super::transfer::SPACES;
 use crate::counters::Class;
-use crate::lower::{Build, Lowered};
-use crate::machine::kernel::Flow;
+use crate::lower::{Address, Build, Lowered};
+use crate::machine::LANES;
+use crate::machine::kernel::{Action, Flow};
 use crate::machine::registers::{Bank, Dst, Slot};
 use crate::memory::NO_DATA;
 use crate::types::{Space, Type};
@@ -111,15 +112,16 @@ pub(crate) fn ld(b: &mut Build<'_, '_>) -> Lowered {
         }
     }
     let (bytes, signed) = (shape.bytes(), shape.ty.is_signed());
-    if let (4, [Slot { bank: Bank::Word, index }]) = (bytes, &targets[..]) {
-        // One 32-bit word to one 32-bit register: the common case, with nothing to convert.
-        let d = Dst::<u32>::new(*index);
-        return Ok(Box::new(move |ctx| {
-            let mut data = NO_DATA;
-            ctx.load(space, &address.lanes(ctx), 4, &mut data)?;
-            ctx.put(d, |i| data[0][i]);
-            Ok(Flow::Next)
-        }));
+    if bits == 32
+        && let Some(words) = all_words(&targets)
+    {
+        // 32-bit words to 32-bit registers: the common case, with nothing to convert.
+        match words[..] {
+            [a] => return Ok(load_words(space, address, [a])),
+            [a, b] => return Ok(load_words(space, address, [a, b])),
+            [a, b, c, d] => return Ok(load_words(space, address, [a, b, c, d])),
+            _ => {}
+        }
     }
     Ok(Box::new(move |ctx| {
         let mut data = NO_DATA;
@@ -141,6 +143,32 @@ pub(crate) fn ld(b: &mut Build<'_, '_>) -> Lowered {
         }
         Ok(Flow::Next)
     }))
+}
+
+/// The slots' indices, if all are 32-bit rows.
+fn all_words(slots: &[Slot]) -> Option<Vec<u32>> {
+    slots.iter().map(|slot| (slot.bank == Bank::Word).then_some(slot.index)).collect()
+}
+
+/// Load `N` words of each lane to as many registers.
+fn load_words<const N: usize>(space: Space, address: Address, targets: [u32; N]) -> Action {
+    Box::new(move |ctx| {
+        let mut data = [[0; LANES]; N];
+        ctx.load(space, &address.lanes(ctx), N * 4, &mut data)?;
+        for (&target, row) in targets.iter().zip(&data) {
+            ctx.put(Dst::<u32>::new(target), |lane| row[lane]);
+        }
+        Ok(Flow::Next)
+    })
+}
+
+/// Store the `N` registers of each lane side by side.
+fn store_words<const N: usize>(space: Space, address: Address, sources: [u32; N]) -> Action {
+    Box::new(move |ctx| {
+        let data = sources.map(|source| ctx.registers.words[source as usize]);
+        ctx.store(space, &address.lanes(ctx), N * 4, &data)?;
+        Ok(Flow::Next)
+    })
 }
 
 pub(crate) fn st(b: &mut Build<'_, '_>) -> Lowered {
@@ -176,14 +204,20 @@ pub(crate) fn st(b: &mut Build<'_, '_>) -> Lowered {
         Space::Local | Space::Param => Class::StoreLocal,
         _ => Class::StoreGlobal,
     });
+    if bits == 32
+        && let Some(words) = all_words(&sources)
+    {
+        match words[..] {
+            [a] => return Ok(store_words(space, address, [a])),
+            [a, b] => return Ok(store_words(space, address, [a, b])),
+            [a, b, c, d] => return Ok(store_words(space, address, [a, b, c, d])),
+            _ => {}
+        }
+    }
     let bytes = shape.bytes();
     Ok(Box::new(move |ctx| {
         let mut data = NO_DATA;
         for (element, &slot) in sources.iter().enumerate() {
-            if let (32, Bank::Word) = (bits, slot.bank) {
-                data[element] = ctx.registers.words[slot.index as usize];
-                continue;
-            }
             let row = ctx.get_bits(slot);
             for (lane, &value) in row.iter().enumerate() {
                 match bits {

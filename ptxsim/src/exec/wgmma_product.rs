@@ -10,6 +10,7 @@ use crate::machine::LANES;
 use crate::machine::context::Context;
 use crate::machine::kernel::{Flow, Step};
 use crate::machine::registers::{Bank, PredSrc, Scalar, Src};
+use crate::machine::transfers::Right;
 use crate::machine::wgmma::Role;
 use crate::memory::shadow::GRANULE;
 use crate::softfloat::{F16_FORMAT, F32_FORMAT, Rounding};
@@ -117,17 +118,8 @@ type Vectors = [[f32; 8]; 4];
 /// hold four columns of a row.
 type Rows = Vectors;
 
-/// What multiplies 8 columns of B at one k: columns 0, 2, 4, 6, which one register of D holds, then
-/// 1, 3, 5, 7, which the next one does; each four twice, for vectors of eight.
+/// What multiplies 8 columns of B at one k, see [`Right::columns`].
 type Columns = [[f32; 8]; 2];
-
-/// The operands of one warp's part of a product.
-struct Operands {
-    /// Rows 0 to 7 and 8 to 15 of this warp's 16, by k.
-    rows: [[Rows; 2]; MAX_DEPTH],
-    /// Eight columns after the other, each by k.
-    columns: Vec<Columns>,
-}
 
 impl Product {
     fn depth(&self) -> usize {
@@ -151,26 +143,43 @@ impl Product {
             ctx.use_in_wgmma(registers, Role::Operand)?;
         }
         let depth = self.depth();
-        let mut operands = Operands {
-            rows: [[[[0.0; 8]; 4]; 2]; MAX_DEPTH],
-            columns: vec![[[0.0; 8]; 2]; self.columns / 8 * depth],
-        };
-        let mut granules = Vec::with_capacity(2 * self.columns + 2 * 16);
-        self.read_rows(ctx, part, &mut operands.rows, &mut granules)?;
-        self.read_columns(ctx, &mut operands.columns, &mut granules)?;
+        let mut granules = Vec::new();
+        let mut rows = [[[[0.0; 8]; 4]; 2]; MAX_DEPTH];
+        self.read_rows(ctx, part, &mut rows, &mut granules)?;
+        let right = self.right(ctx, number, &mut granules)?;
         if adds && ctx.launch.checks.registers {
             self.check_accumulators(ctx)?;
         }
-        self.multiply(ctx, adds, &operands);
+        self.multiply(ctx, adds, &rows[..depth], &right.columns);
         // This warp's quarter of the 64 rows.
         ctx.counters.tensor_flop(ctx.pc, (2 * 16 * self.columns * depth) as u64);
         ctx.wgmma.issued += 1;
         let issued = ctx.wgmma.issued;
         let block = ctx.block();
         granules.iter().for_each(|&granule| block.shared.shadow.add_outgoing(granule));
-        block.warpgroups[number].issued[part] = issued;
-        block.warpgroups[number].reads.push((issued, granules));
+        let group = &mut block.warpgroups[number];
+        (group.right, group.issued[part]) = (right, issued);
+        group.reads.push((issued, granules));
         Ok(Flow::Next)
+    }
+
+    /// B, read and checked by the first warp of warpgroup `number` to run this; no other can find it
+    /// changed, as what a wgmma reads cannot be written before it is complete.
+    fn right(
+        &self,
+        ctx: &mut Context<'_>,
+        number: usize,
+        granules: &mut Vec<usize>,
+    ) -> Result<Right, Box<Fault>> {
+        let (bits, descriptor) = self.descriptor(ctx, self.right)?;
+        let key = (ctx.wgmma.issued + 1, ctx.pc, bits);
+        let mut right = std::mem::take(&mut ctx.block().warpgroups[number].right);
+        if right.key != key {
+            right.key = key;
+            right.columns.resize(self.columns / 8 * self.depth(), Columns::default());
+            self.read_columns(ctx, (bits, descriptor), &mut right.columns, granules)?;
+        }
+        Ok(right)
     }
 
     fn check_accumulators(&self, ctx: &Context<'_>) -> Result<(), Box<Fault>> {
@@ -271,12 +280,12 @@ impl Product {
     fn read_columns(
         &self,
         ctx: &Context<'_>,
+        (bits, descriptor): (u64, Descriptor),
         out: &mut [Columns],
         granules: &mut Vec<usize>,
     ) -> Result<(), Box<Fault>> {
         let element = self.element[1];
         let (count, scale) = (16 / element.bytes(), self.scale[1]);
-        let (bits, descriptor) = self.descriptor(ctx, self.right)?;
         for (eight, out) in out.chunks_exact_mut(self.depth()).enumerate() {
             if self.right_transposed {
                 for (k, out) in out.iter_mut().enumerate() {
@@ -301,11 +310,9 @@ impl Product {
     }
 
     /// Multiply, eight columns after the other; each is four registers of D (or two, of f16 pairs).
-    fn multiply(&self, ctx: &mut Context<'_>, adds: bool, operands: &Operands) {
-        let depth = self.depth();
-        let rows = &operands.rows[..depth];
+    fn multiply(&self, ctx: &mut Context<'_>, adds: bool, rows: &[[Rows; 2]], columns: &[Columns]) {
         let accumulate = best();
-        for (eight, columns) in operands.columns.chunks_exact(depth).enumerate() {
+        for (eight, columns) in columns.chunks_exact(rows.len()).enumerate() {
             for upper in 0..2 {
                 let mut sums = [[[0.0; 8]; 4]; 2];
                 if self.half {
@@ -318,13 +325,15 @@ impl Product {
                     *row = std::array::from_fn(|lane| to_f16(even[lane]) | to_f16(odd[lane]) << 16);
                     continue;
                 }
-                let d = [0, 1].map(|odd| self.accumulators[eight * 4 + upper * 2 + odd] as usize);
+                let d = &self.accumulators[eight * 4 + upper * 2..][..2];
                 if adds {
-                    sums = d.map(|d| load(&ctx.registers.words[d], f32::from_bits));
+                    for (sums, &d) in sums.iter_mut().zip(d) {
+                        *sums = load(&ctx.registers.words[d as usize], f32::from_bits);
+                    }
                 }
                 accumulate(&mut sums, rows, upper, columns);
-                for (d, sums) in d.into_iter().zip(&sums) {
-                    let row = &mut ctx.registers.words[d];
+                for (sums, &d) in sums.iter().zip(d) {
+                    let row = &mut ctx.registers.words[d as usize];
                     row.iter_mut().zip(sums.as_flattened()).for_each(|(word, sum)| *word = sum.store());
                 }
             }
@@ -335,7 +344,9 @@ impl Product {
 /// A register's lanes as sums.
 #[inline(always)]
 fn load(row: &[u32; LANES], value: impl Fn(u32) -> f32) -> Vectors {
-    std::array::from_fn(|vector| std::array::from_fn(|lane| value(row[vector * 8 + lane])))
+    let mut out = [[0.0; 8]; 4];
+    out.as_flattened_mut().iter_mut().zip(row).for_each(|(out, &word)| *out = value(word));
+    out
 }
 
 /// The nearest f16.

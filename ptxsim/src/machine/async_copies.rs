@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::{LANES, lanes};
 use crate::fault::{Fault, FaultKind};
-use crate::memory::{Addresses, Planes};
+use crate::memory::{Addresses, AllPlanes};
 use crate::types::Space;
 
 /// The copies of one `cp.async` of a warp.
@@ -19,7 +19,7 @@ struct Batch {
     groups: [u32; LANES],
     offsets: Addresses,
     bytes: usize,
-    data: Planes,
+    data: AllPlanes,
 }
 
 /// The copies of one warp.
@@ -71,7 +71,7 @@ pub(crate) enum Due {
 impl Context<'_> {
     /// Begin a copy of `data` by each active lane to offsets in this block's shared memory, which
     /// have been checked.
-    pub fn begin_copies(&mut self, offsets: &Addresses, bytes: usize, data: &Planes) {
+    pub fn begin_copies(&mut self, offsets: &Addresses, bytes: usize, data: &AllPlanes) {
         let (active, pc, warp) = (self.active, self.pc, self.warp);
         let copies = &mut self.block().async_copies;
         copies.mark(offsets, active, bytes, true);

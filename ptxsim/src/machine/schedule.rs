@@ -114,6 +114,8 @@ struct Cluster {
     warps: Vec<Vec<Warp>>,
     /// Registers with their constants, which every warp starts from.
     template: Registers,
+    /// `%tid` of each warp's lanes, which is the same in all blocks.
+    threads: Vec<[[u32; LANES]; 3]>,
     counters: Counters,
 }
 
@@ -125,6 +127,12 @@ impl Cluster {
             blocks: vec![Block::default(); size as usize],
             warps: vec![vec![Warp::default(); warps]; size as usize],
             template: template(launch),
+            threads: (0..warps)
+                .map(|warp| {
+                    let index = |lane| launch.thread_index((warp * LANES + lane) as u32);
+                    std::array::from_fn(|i| std::array::from_fn(|lane| index(lane)[i]))
+                })
+                .collect(),
             counters: Counters::new(launch.kernel),
         }
     }
@@ -152,7 +160,16 @@ impl Cluster {
                     if let Constant::Special(special) = constant {
                         let place =
                             Place { index, within, rank: rank as u32, cluster, clusters, warp: number };
-                        warp.registers.set_row(slot, |lane| special.value(launch, &place, lane));
+                        match special {
+                            Special::Tid(i) => {
+                                let row = &self.threads[number][usize::from(i)];
+                                warp.registers.set_row(slot, |lane| u64::from(row[lane]));
+                            }
+                            _ if special.differs_in_warp() => {
+                                warp.registers.set_row(slot, |lane| special.value(launch, &place, lane));
+                            }
+                            _ => warp.registers.broadcast(slot, special.value(launch, &place, 0)),
+                        }
                     }
                 }
             }
@@ -274,6 +291,12 @@ struct Place {
 }
 
 impl Special {
+    /// Whether the lanes of a warp see different values.
+    fn differs_in_warp(self) -> bool {
+        use Special::*;
+        matches!(self, Tid(_) | Laneid | LanemaskEq | LanemaskLt | LanemaskLe | LanemaskGt | LanemaskGe)
+    }
+
     fn value(self, launch: &Launch<'_>, place: &Place, lane: usize) -> u64 {
         let kernel = launch.kernel;
         let below = (1u32 << lane) - 1;

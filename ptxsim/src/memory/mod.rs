@@ -20,10 +20,13 @@ use crate::machine::LANES;
 use crate::types::Space;
 
 /// Data of one access of up to 32 bytes a lane, as 32-bit words: `planes[word][lane]`.
-pub(crate) type Planes = [[u32; LANES]; 8];
+pub(crate) type Planes = [[u32; LANES]];
 
-/// An empty set of planes.
-pub(crate) const NO_DATA: Planes = [[0; LANES]; 8];
+/// Planes for the widest access.
+pub(crate) type AllPlanes = [[u32; LANES]; 8];
+
+/// An empty set of them.
+pub(crate) const NO_DATA: AllPlanes = [[0; LANES]; 8];
 
 /// Addresses of an access, one a lane.
 pub(crate) type Addresses = [u64; LANES];
