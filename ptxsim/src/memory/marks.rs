@@ -24,7 +24,7 @@ impl Marks {
             let low = words.start.saturating_sub((first + i) * 8);
             let high = (words.end - (first + i) * 8).min(8);
             let bytes = u64::MAX >> (64 - (high - low) * 8) << (low * 8);
-            (integer, EACH * u64::from(marks) & bytes)
+            (integer, (EACH * u64::from(marks)) & bytes)
         })
     }
 
