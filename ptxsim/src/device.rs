@@ -306,8 +306,9 @@ impl Device {
         }
         for (item, &address) in module.variables.iter().zip(&addresses) {
             // What has no initialiser is zero, as CUDA has it.
-            let mut data = vec![0; item.variable.size.unwrap_or(0) as usize];
+            memory.global.zero(address);
             let width = item.variable.ty.bytes() as usize;
+            let mut data = vec![0; item.variable.init.len() * width];
             for (slot, init) in data.chunks_mut(width).zip(&item.variable.init) {
                 let bits = match init {
                     Init::Bits(bits) => *bits,

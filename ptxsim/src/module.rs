@@ -9,6 +9,9 @@ use crate::machine::kernel::{Kernel, Param};
 use crate::parse::{self, ast};
 use crate::types::Space;
 
+/// Bytes that the `.global` and `.const` variables of a module may have together.
+const MAX_VARIABLES: u64 = 1 << 30;
+
 /// A PTX module, parsed and decoded: every opcode in it is known to run.
 #[derive(Clone)]
 pub struct Module {
@@ -40,13 +43,19 @@ impl Module {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let tree = parse::parse(ptx)?;
         let mut symbols = ModuleSymbols::default();
+        let mut total = 0;
         for variable in &tree.variables {
             match variable.space {
                 Some(Space::Shared) => {
                     symbols.shared.insert(variable.name.clone(), variable.clone());
                 }
                 Some(space @ (Space::Global | Space::Const)) => {
-                    check_size(variable)?;
+                    total += check_size(variable)?;
+                    if total > MAX_VARIABLES {
+                        let message =
+                            format!("`{}` makes more than {MAX_VARIABLES} bytes of variables", variable.name);
+                        return Err(ParseError::new(message, variable.line));
+                    }
                     symbols.global_index.insert(variable.name.clone(), symbols.globals.len() as u32);
                     symbols.globals.push(ModuleVariable { variable: variable.clone(), space });
                 }
@@ -119,16 +128,14 @@ impl<'m> Entry<'m> {
     }
 }
 
-/// A variable must have a size, and its initialiser must fit.
-fn check_size(variable: &ast::Variable) -> Result<(), ParseError> {
+/// The size of a variable, which its initialiser must fit.
+fn check_size(variable: &ast::Variable) -> Result<u64, ParseError> {
+    let fail = |message: String| Err(ParseError::new(message, variable.line));
     let Some(bytes) = variable.size else {
-        return Err(ParseError::new(format!("`{}` has no size", variable.name), variable.line));
+        return fail(format!("`{}` has no size", variable.name));
     };
-    if bytes > 1 << 32 || variable.init.len() as u64 * u64::from(variable.ty.bytes()) > bytes {
-        return Err(ParseError::new(
-            format!("the initialiser of `{}` does not fit its {bytes} bytes", variable.name),
-            variable.line,
-        ));
+    if variable.init.len() as u64 * u64::from(variable.ty.bytes()) > bytes {
+        return fail(format!("the initialiser of `{}` does not fit its {bytes} bytes", variable.name));
     }
-    Ok(())
+    Ok(bytes)
 }

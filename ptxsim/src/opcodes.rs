@@ -4,7 +4,7 @@
 use crate::counters::Class;
 use crate::exec::{
     approx, async_copy, atomic, barrier, bits, carry, compare, control, convert, dot, float, integer, matrix,
-    mbarrier, memory, mma, shuffle, transfer, wgmma,
+    mbarrier, memory, mma, shuffle, transfer, wgmma, wmma,
 };
 use crate::lower::{Build, Lowered};
 
@@ -113,6 +113,7 @@ const OPCODES: &[Opcode] = &[
     op("trap", Class::Control, control::trap),
     op("vote", Class::WarpSync, shuffle::vote),
     op("wgmma", Class::TensorCore, wgmma::wgmma),
+    op("wmma", Class::TensorCore, wmma::wmma),
     op("xor", Class::Logic, bits::xor),
 ];
 

@@ -145,3 +145,39 @@ fn modules_and_devices_may_be_shared_between_threads() {
     shared::<ptxsim::Device>();
     shared::<ptxsim::Error>();
 }
+
+#[test]
+fn memory_that_no_machine_has_is_refused() {
+    for (body, part) in [
+        (".local .align 4 .b8 frame[600000]; mov.u64 %rd1, frame;", "does not fit any GPU"),
+        (".shared .align 4 .b8 tile[99999999]; mov.u32 %r1, tile;", "does not fit any GPU"),
+    ] {
+        assert!(error(body).message.contains(part), "{body}");
+    }
+    let variable = |bytes: u64| {
+        Module::parse(&format!(".version 8.0 .target sm_80 .global .b8 a[{bytes}]; .const .b8 b[9];"))
+    };
+    assert!(variable(1 << 20).is_ok());
+    assert!(variable(1 << 30).err().unwrap().message.contains("`b` makes more than"));
+    let device = common::device();
+    assert!(matches!(device.alloc(1 << 38), Err(ptxsim::Error::Memory(_))));
+    assert!(matches!(device.alloc(1 << 40), Err(ptxsim::Error::Memory(_))));
+}
+
+/// A table that every block of the call's chain doubles, then many atomics whose results may be read.
+#[test]
+fn large_kernels_load_in_linear_time() {
+    let start = std::time::Instant::now();
+    let atomics = "atom.global.add.u32 %r1, [%in], 1;\n".repeat(50_000);
+    let branches: String =
+        (0..20_000).map(|i| format!("@%p1 bra L{i}; add.u32 %r2, %r2, 1; L{i}:\n")).collect();
+    common::module(&format!("mov.u32 %r2, 0; setp.eq.u32 %p1, %t, 0; {atomics}{branches}")).unwrap();
+    let calls: String =
+        (0..30).map(|i| format!(".func f{} () {{ call f{i}, (); call f{i}, (); ret; }}\n", i + 1)).collect();
+    let ptx = format!(
+        ".version 8.0 .target sm_80 .address_size 64 .func f0 () {{ ret; }}\n{calls}
+        .visible .entry test() {{ call f30, (); ret; }}"
+    );
+    assert!(Module::parse(&ptx).err().unwrap().message.contains("1048576 instructions"));
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{device, download, module, random_floats, random_words, upload};
+use common::{device, download, encode, integers, module, random_floats, upload};
 use ptxsim::{Arg, Class, Error, Fault, FaultKind, Launch, LaunchReport};
 
 /// Words of each lane's input and output.
@@ -114,24 +114,6 @@ const CASES: [Case; 21] = [
     case("m16n8k32.row.col.satfinite.s32.u8.u8.s32", [16, 32], [8, 32], byte_k32_a, byte_k32_b),
 ];
 
-/// An element of the named type as bits; `value` is one that every type here but `u8` holds.
-fn encode(ty: &str, value: i32) -> u64 {
-    let value32 = (value as f32).to_bits();
-    match ty {
-        "bf16" => u64::from(value32 >> 16),
-        "f16" if value == 0 => 0,
-        // Small integers: the exponent moves to the smaller bias, the mantissa loses zeros.
-        "f16" => {
-            u64::from((value32 >> 31) << 15 | ((value32 >> 23 & 255) - 112) << 10 | value32 >> 13 & 0x3ff)
-        }
-        "f32" | "tf32" => value32.into(),
-        "f64" => f64::from(value).to_bits(),
-        "s8" | "u8" => u64::from(value as u8),
-        "s32" => u64::from(value as u32),
-        other => panic!("{other}"),
-    }
-}
-
 impl Case {
     fn types(&self) -> [&'static str; 4] {
         let parts: Vec<&str> = self.name.split('.').collect();
@@ -201,13 +183,6 @@ impl Case {
         }
         out
     }
-}
-
-/// A matrix of integers from `low` to `high` that look random.
-fn integers(seed: u64, rows: usize, columns: usize, low: i32, high: i32) -> Vec<Vec<i32>> {
-    let words = random_words(seed, rows * columns);
-    let value = |w: &u32| low + (*w % (high - low + 1) as u32) as i32;
-    words.chunks(columns).map(|row| row.iter().map(value).collect()).collect()
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::softfloat::{Bf16, F16, F16_FORMAT, F32_FORMAT, Rounding};
 
 /// What A and B are made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Input {
+pub(super) enum Input {
     F16,
     Bf16,
     Tf32,
@@ -30,14 +30,14 @@ enum Input {
 
 /// What C and D are made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sum {
+pub(super) enum Sum {
     F16,
     F32,
     F64,
     S32,
 }
 
-const INPUTS: [(&str, Input); 6] = [
+pub(super) const INPUTS: [(&str, Input); 6] = [
     ("f16", Input::F16),
     ("bf16", Input::Bf16),
     ("tf32", Input::Tf32),
@@ -46,11 +46,12 @@ const INPUTS: [(&str, Input); 6] = [
     ("u8", Input::U8),
 ];
 
-const SUMS: [(&str, Sum); 4] = [("f16", Sum::F16), ("f32", Sum::F32), ("f64", Sum::F64), ("s32", Sum::S32)];
+pub(super) const SUMS: [(&str, Sum); 4] =
+    [("f16", Sum::F16), ("f32", Sum::F32), ("f64", Sum::F64), ("s32", Sum::S32)];
 
 impl Input {
     /// Elements in a register.
-    fn per_register(self) -> usize {
+    pub fn per_register(self) -> usize {
         match self {
             Input::F16 | Input::Bf16 => 2,
             Input::Tf32 | Input::F64 => 1,
@@ -68,7 +69,7 @@ impl Input {
         }
     }
 
-    fn sums(self) -> &'static [Sum] {
+    pub fn sums(self) -> &'static [Sum] {
         match self {
             Input::F16 => &[Sum::F16, Sum::F32],
             Input::Bf16 | Input::Tf32 => &[Sum::F32],
@@ -78,7 +79,7 @@ impl Input {
     }
 
     /// Element `i` of a register, for the types that are multiplied in f32.
-    fn f32(self, word: u32, i: usize) -> f32 {
+    pub fn f32(self, word: u32, i: usize) -> f32 {
         let half = (word >> (16 * i)) as u16;
         match self {
             Input::F16 => F16(half).to_f32(),
@@ -89,7 +90,7 @@ impl Input {
     }
 
     /// Element `i` of a register of integers.
-    fn integer(self, word: u32, i: usize) -> i64 {
+    pub fn integer(self, word: u32, i: usize) -> i64 {
         let byte = word.to_le_bytes()[i];
         if self == Input::S8 { i64::from(byte as i8) } else { i64::from(byte) }
     }
@@ -160,7 +161,7 @@ pub(crate) fn mma(b: &mut Build<'_, '_>) -> Lowered {
     }
 }
 
-fn to_f16(value: f32) -> u32 {
+pub(super) fn to_f16(value: f32) -> u32 {
     F16_FORMAT.pack(F32_FORMAT.unpack(value.to_bits().into()), Rounding::NearestEven) as u32
 }
 

@@ -29,3 +29,4 @@ pub(crate) mod transfer;
 pub(crate) mod wgmma;
 mod wgmma_product;
 pub(crate) mod whole_warp;
+pub(crate) mod wmma;

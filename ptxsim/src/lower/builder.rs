@@ -1,10 +1,10 @@
 //! Decodes one entry, its called functions inlined.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use super::build::Build;
 use super::flow::set_joins;
-use super::operands::Build;
 use super::symbols::{ModuleSymbols, Scope, Symbol, bank};
 use crate::error::ParseError;
 use crate::machine::kernel::{Constant, Instruction, Kernel, NO_JOIN, Param, source_name};
@@ -17,8 +17,8 @@ pub(super) type Result<T> = std::result::Result<T, ParseError>;
 
 /// An entry with more instructions than this, its calls inlined, is refused.
 const MAX_INSTRUCTIONS: usize = 1 << 20;
-/// More shared or local memory than any GPU has.
-pub(super) const MAX_FRAME: u64 = 1 << 24;
+/// Most local memory of a thread, and more shared memory than any block has, which a launch checks.
+pub(super) const MAX_FRAME: u64 = 512 << 10;
 
 /// An instruction whose jumps still name labels.
 pub(super) struct Draft {
@@ -104,7 +104,8 @@ impl<'m> Builder<'m> {
             instructions.push(instruction);
         }
         set_joins(&mut instructions);
-        let is_read = |slot: &Slot| instructions.iter().any(|i| i.reads.contains(slot));
+        let reads: HashSet<Slot> = instructions.iter().flat_map(|i| i.reads.iter().copied()).collect();
+        let is_read = |slot| reads.contains(slot);
         let order_sensitive = self.order_sensitive || self.order_sensitive_if_read.iter().any(is_read);
         let uses_async_proxy = instructions.iter().any(|i| i.async_proxy);
         let uses_wgmma = instructions.iter().any(|i| i.wgmma);

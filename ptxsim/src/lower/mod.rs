@@ -1,5 +1,6 @@
 //! Syntax tree to decoded kernels: names become slots, modifiers become code.
 
+mod build;
 mod builder;
 mod calls;
 mod flow;
@@ -7,6 +8,7 @@ mod names;
 mod operands;
 mod symbols;
 
+pub(crate) use build::{Build, Lowered};
 pub(crate) use builder::kernel;
-pub(crate) use operands::{Address, Build, Lowered};
+pub(crate) use operands::Address;
 pub(crate) use symbols::{ModuleSymbols, ModuleVariable};

@@ -80,7 +80,7 @@ fn run_in_rotation(launch: &Launch<'_>, clusters: [u32; 3], total: u64) -> Resul
     let mut idle: Option<Box<Cluster>> = None;
     let mut next = 0;
     while next < total || !running.is_empty() {
-        if next < total && running.len() < RESIDENT {
+        if next < total && running.len() < resident(launch) {
             let mut cluster = idle.take().unwrap_or_else(|| Box::new(Cluster::new(launch)));
             cluster.start(launch, next, clusters);
             next += 1;
@@ -105,8 +105,13 @@ fn run_in_rotation(launch: &Launch<'_>, clusters: [u32; 3], total: u64) -> Resul
     Ok(counters)
 }
 
-/// Clusters that an order-sensitive kernel may have started and not ended, like a large GPU's.
-const RESIDENT: usize = 1024;
+/// Clusters that an order-sensitive kernel may have started and not ended: as many as a large GPU's 132
+/// multiprocessors hold by their 227 KiB of shared memory, at most 8 blocks each.
+fn resident(launch: &Launch<'_>) -> usize {
+    let shared = (launch.dynamic_shared_start + launch.dynamic_shared).max(1) as usize;
+    let size: u32 = launch.cluster.iter().product();
+    (132 * (227 * 1024 / shared).clamp(1, 8)).div_ceil(size as usize)
+}
 
 /// The blocks of one cluster (one block, if the launch has no clusters), and their warps.
 struct Cluster {

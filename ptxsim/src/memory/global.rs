@@ -26,6 +26,12 @@ impl GlobalMemory {
                 "an allocation of {bytes} bytes is larger than any GPU's memory"
             )));
         };
+        // A machine that has not that much would end the process while the memory is zeroed.
+        if Vec::<u8>::new().try_reserve_exact(rounded as usize / 2 * 3).is_err() {
+            return Err(Error::Memory(format!(
+                "this machine has no memory for an allocation of {bytes} bytes"
+            )));
+        }
         let base = HEAP_START + self.used;
         self.used += rounded + GRAIN;
         self.live.insert(base, Allocation::new(base, bytes));
@@ -50,6 +56,13 @@ impl GlobalMemory {
     pub fn make_read_only(&mut self, address: u64) {
         if let Some(allocation) = self.live.get_mut(&address) {
             allocation.writable = false;
+        }
+    }
+
+    /// Have a fresh allocation count as written, with zeros.
+    pub fn zero(&mut self, address: u64) {
+        if let Some(allocation) = self.live.get_mut(&address) {
+            allocation.valid.iter_mut().for_each(|marks| *marks.get_mut() = 0xf);
         }
     }
 

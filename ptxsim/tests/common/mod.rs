@@ -255,3 +255,28 @@ pub fn check_f64(instruction: &str, wanted: impl Fn(f64, f64, f64) -> f64) {
         }
     }
 }
+
+/// An element of the named type as bits; `value` is one that every type here but `u8` holds.
+pub fn encode(ty: &str, value: i32) -> u64 {
+    let value32 = (value as f32).to_bits();
+    match ty {
+        "bf16" => u64::from(value32 >> 16),
+        "f16" if value == 0 => 0,
+        // Small integers: the exponent moves to the smaller bias, the mantissa loses zeros.
+        "f16" => {
+            u64::from((value32 >> 31) << 15 | ((value32 >> 23 & 255) - 112) << 10 | value32 >> 13 & 0x3ff)
+        }
+        "f32" | "tf32" => value32.into(),
+        "f64" => f64::from(value).to_bits(),
+        "s8" | "u8" => u64::from(value as u8),
+        "s32" => u64::from(value as u32),
+        other => panic!("{other}"),
+    }
+}
+
+/// A matrix of integers from `low` to `high` that look random.
+pub fn integers(seed: u64, rows: usize, columns: usize, low: i32, high: i32) -> Vec<Vec<i32>> {
+    let words = random_words(seed, rows * columns);
+    let value = |w: &u32| low + (*w % (high - low + 1) as u32) as i32;
+    words.chunks(columns).map(|row| row.iter().map(value).collect()).collect()
+}
