@@ -13,18 +13,26 @@ pub(crate) enum Rounding {
     Up,
 }
 
-/// A binary floating-point format with infinities.
+/// A binary floating-point format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
     pub exponent_bits: u32,
     pub mantissa_bits: u32,
+    /// Whether the highest exponent means infinity and NaN; without, only all ones is NaN.
+    infinities: bool,
 }
 
-pub(crate) const F16_FORMAT: Format = Format { exponent_bits: 5, mantissa_bits: 10 };
-pub(crate) const BF16_FORMAT: Format = Format { exponent_bits: 8, mantissa_bits: 7 };
-pub(crate) const TF32_FORMAT: Format = Format { exponent_bits: 8, mantissa_bits: 10 };
-pub(crate) const F32_FORMAT: Format = Format { exponent_bits: 8, mantissa_bits: 23 };
-pub(crate) const F64_FORMAT: Format = Format { exponent_bits: 11, mantissa_bits: 52 };
+const fn format(exponent_bits: u32, mantissa_bits: u32) -> Format {
+    Format { exponent_bits, mantissa_bits, infinities: true }
+}
+
+pub(crate) const E4M3_FORMAT: Format = Format { infinities: false, ..format(4, 3) };
+pub(crate) const E5M2_FORMAT: Format = format(5, 2);
+pub(crate) const F16_FORMAT: Format = format(5, 10);
+pub(crate) const BF16_FORMAT: Format = format(8, 7);
+pub(crate) const TF32_FORMAT: Format = format(8, 10);
+pub(crate) const F32_FORMAT: Format = format(8, 23);
+pub(crate) const F64_FORMAT: Format = format(11, 52);
 
 /// IEEE half precision, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,12 +58,14 @@ impl Format {
         (1 << (self.exponent_bits - 1)) - 1
     }
 
-    fn bits(self) -> u32 {
+    /// Width, with the sign.
+    pub fn bits(self) -> u32 {
         1 + self.exponent_bits + self.mantissa_bits
     }
 
+    /// What is beyond the largest finite number: infinity, or NaN where there is none.
     fn infinity(self) -> u64 {
-        ((1 << self.exponent_bits) - 1) << self.mantissa_bits
+        if self.infinities { ((1 << self.exponent_bits) - 1) << self.mantissa_bits } else { self.nan() }
     }
 
     /// The NaN that PTX arithmetic produces.
@@ -73,8 +83,12 @@ impl Format {
         let negative = bits >> (self.bits() - 1) & 1 == 1;
         let exponent = (bits >> self.mantissa_bits) as i32 & ((1 << self.exponent_bits) - 1);
         let mantissa = bits & ((1 << self.mantissa_bits) - 1);
-        if exponent == (1 << self.exponent_bits) - 1 {
-            return if mantissa == 0 { Number::Infinity { negative } } else { Number::Nan };
+        if bits & self.nan() >= self.infinity() {
+            return if self.infinities && mantissa == 0 {
+                Number::Infinity { negative }
+            } else {
+                Number::Nan
+            };
         }
         let implicit = u64::from(exponent != 0) << self.mantissa_bits;
         let scale = exponent.max(1) - self.bias() - self.mantissa_bits as i32;
@@ -109,7 +123,8 @@ impl Format {
         // A carry out of the mantissa moves into the exponent field, which is what it should do.
         let field = (exponent.max(smallest) - smallest) as u64;
         let magnitude = (field << self.mantissa_bits) + kept + u64::from(up);
-        let overflows = exponent > self.bias() || magnitude >= self.infinity();
+        let highest = self.bias() + i32::from(!self.infinities);
+        let overflows = exponent > highest || magnitude >= self.infinity();
         if !overflows {
             return sign(negative) | magnitude;
         }

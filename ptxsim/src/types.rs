@@ -22,13 +22,15 @@ pub enum Type {
     F16x2,
     Bf16,
     Bf16x2,
+    E4m3x2,
+    E5m2x2,
     Tf32,
     F32,
     F64,
 }
 
 /// Every type with its name, without the dot.
-const NAMES: [(&str, Type); 21] = [
+const NAMES: [(&str, Type); 23] = [
     ("pred", Type::Pred),
     ("b8", Type::B8),
     ("b16", Type::B16),
@@ -47,6 +49,8 @@ const NAMES: [(&str, Type); 21] = [
     ("f16x2", Type::F16x2),
     ("bf16", Type::Bf16),
     ("bf16x2", Type::Bf16x2),
+    ("e4m3x2", Type::E4m3x2),
+    ("e5m2x2", Type::E5m2x2),
     ("tf32", Type::Tf32),
     ("f32", Type::F32),
     ("f64", Type::F64),
@@ -69,7 +73,7 @@ impl Type {
         match self {
             Pred => 1,
             B8 | U8 | S8 => 8,
-            B16 | U16 | S16 | F16 | Bf16 => 16,
+            B16 | U16 | S16 | F16 | Bf16 | E4m3x2 | E5m2x2 => 16,
             B32 | U32 | S32 | F32 | F16x2 | Bf16x2 | Tf32 => 32,
             B64 | U64 | S64 | F64 => 64,
             B128 => 128,
@@ -89,7 +93,7 @@ impl Type {
     /// Whether values are floating-point numbers, packed pairs included.
     pub fn is_float(self) -> bool {
         use Type::*;
-        matches!(self, F16 | F16x2 | Bf16 | Bf16x2 | Tf32 | F32 | F64)
+        matches!(self, F16 | F16x2 | Bf16 | Bf16x2 | E4m3x2 | E5m2x2 | Tf32 | F32 | F64)
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{check32, check64, inputs_f32, run};
+use common::{check32, check64, inputs_f32, module, random_words, run};
 
 #[test]
 fn integers_widen_narrow_and_saturate() {
@@ -173,4 +173,84 @@ fn tf32_keeps_ten_bits() {
             assert_eq!(found[1], (bits + 0xfff + (bits >> 13 & 1)) & !0x1fff, "rn of {bits:#x}");
         }
     }
+}
+
+/// An fp8 byte's value: sign, exponent and `fraction` bits, in units of the smallest step.
+fn fp8(byte: u8, fraction: i32, bias: i32) -> f32 {
+    let (exponent, mantissa) = (i32::from(byte & 0x7f) >> fraction, i32::from(byte) & ((1 << fraction) - 1));
+    let (whole, scale) = if exponent == 0 { (mantissa, 1) } else { (mantissa + (1 << fraction), exponent) };
+    let value = whole as f32 * 2f32.powi(scale - bias - fraction);
+    if byte >> 7 == 1 { -value } else { value }
+}
+
+/// The fp8 byte nearest to `x`, ties to even, the largest beyond the range: found by trying them all.
+fn to_fp8(x: f32, fraction: i32, bias: i32, largest: u8) -> u8 {
+    if x.is_nan() {
+        return 0x7f;
+    }
+    let sign = u8::from(x.is_sign_negative()) << 7;
+    let magnitude = f64::from(x.abs().min(2.0 * fp8(largest, fraction, bias)));
+    let distance = |byte: &u8| (f64::from(fp8(*byte, fraction, bias)) - magnitude).abs();
+    let nearest =
+        (0..=largest).min_by(|a, b| distance(a).total_cmp(&distance(b)).then((a & 1).cmp(&(b & 1))));
+    sign | nearest.unwrap()
+}
+
+#[test]
+fn fp8_rounds_saturates_and_widens() {
+    let mut inputs = inputs_f32();
+    let more = random_words(91, 2000).into_iter().map(|w| (w & 0x807f_ffff) | (105 + (w >> 24) % 45) << 23);
+    let more: Vec<u32> = more.collect();
+    inputs.extend(more.chunks(2).map(|w| [w[0], w[1], 0, 0]));
+    inputs.extend(
+        [448.0f32, 464.0, 464.1, 480.0, 57344.0, 61440.0, 0.0019, 7e-6]
+            .map(|x| [x.to_bits(), (-x).to_bits(), 0, 0]),
+    );
+    for (ty, fraction, bias, largest) in [("e4m3x2", 3, 7, 0x7e), ("e5m2x2", 2, 15, 0x7b)] {
+        let body = format!(
+            "ld.global.v2.f32 {{%f1, %f2}}, [%in];
+            cvt.rn.satfinite.{ty}.f32 %h1, %f1, %f2; cvt.rn.satfinite.relu.{ty}.f32 %h2, %f1, %f2;
+            cvt.rn.f16x2.f32 %r1, %f1, %f2; cvt.rn.satfinite.{ty}.f16x2 %h3, %r1; cvt.rn.f16x2.{ty} %r2, %h1;
+            mov.b32 %r3, {{%h1, %h2}}; mov.b32 %r4, {{%h3, 0}}; st.global.v4.u32 [%out], {{%r3, %r4, %r2, %r1}};"
+        );
+        for part in inputs.chunks(512) {
+            for (input, found) in part.iter().zip(run(&body, part)) {
+                let [a, b] = [input[0], input[1]].map(f32::from_bits);
+                let join = |a: u8, b: u8| u32::from(a) << 8 | u32::from(b);
+                let pack = |x: f32| to_fp8(x, fraction, bias, largest);
+                let relu = |x: f32| if x.is_sign_negative() && !x.is_nan() { 0 } else { pack(x) };
+                let wanted = join(relu(a), relu(b)) << 16 | join(pack(a), pack(b));
+                assert_eq!(found[0], wanted, "{ty} of {a:e}, {b:e}: {:#x}, not {wanted:#x}", found[0]);
+                // By way of f16, which rounds first.
+                let half = |bits: u32| {
+                    let magnitude = match bits >> 10 & 31 {
+                        31 if bits & 1023 != 0 => f32::NAN,
+                        31 => f32::INFINITY,
+                        0 => (bits & 1023) as f32 * 2f32.powi(-24),
+                        e => ((bits & 1023) + 1024) as f32 * 2f32.powi(e as i32 - 25),
+                    };
+                    if bits >> 15 & 1 == 1 { -magnitude } else { magnitude }
+                };
+                let wanted = join(pack(half(found[3] >> 16)), pack(half(found[3] & 0xffff)));
+                assert_eq!(found[1], wanted, "{ty} of the halves {:#x}", found[3]);
+                let widened =
+                    [found[0] >> 8 & 0xff, found[0] & 0xff].map(|byte| fp8(byte as u8, fraction, bias));
+                for (half_bits, value) in [found[2] >> 16, found[2] & 0xffff].into_iter().zip(widened) {
+                    let is_nan = half(half_bits).is_nan();
+                    assert!(
+                        half(half_bits) == value || is_nan && (a.is_nan() || b.is_nan()),
+                        "{ty} {value:e}"
+                    );
+                }
+            }
+        }
+    }
+    let error = module("cvt.rn.e4m3x2.f32 %h1, %f1, %f2;").err().expect("an error").to_string();
+    assert!(error.contains("needs `.satfinite`"), "{error}");
+}
+
+#[test]
+fn finite_halves_saturate_with_their_sign() {
+    let body = "ld.global.v2.f32 {%f1, %f2}, [%in]; cvt.rn.satfinite.f16x2.f32 %r1, %f1, %f2; st.global.u32 [%out], %r1;";
+    assert_eq!(run(body, &[[(-1e9f32).to_bits(), 1e9f32.to_bits(), 0, 0]])[0][0], 0xfbff_7bff);
 }

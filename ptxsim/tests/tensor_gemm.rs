@@ -110,3 +110,58 @@ fn gemm_that_does_not_wait_for_its_copies_is_caught() {
     let uncommitted = gemm.run(&ptx(&[("cp.async.commit_group;", "")])).unwrap_err();
     assert!(matches!(uncommitted, Error::Fault(f) if matches!(f.kind, FaultKind::CopyInFlight { .. })));
 }
+
+/// The PTX of `wmma_gemm.cu` run on `args` behind its sizes.
+fn wmma(entry: &str, grid: [u32; 3], sizes: &[usize], operands: [&[u8]; 2], count: usize) -> Vec<f32> {
+    let path = format!("{}/tests/fixtures/wmma_gemm.sm80.ptx", env!("CARGO_MANIFEST_DIR"));
+    let module = Module::parse(&std::fs::read_to_string(&path).unwrap()).unwrap_or_else(|e| panic!("{e}"));
+    let device = device();
+    let mut args: Vec<Arg> = sizes.iter().map(|&v| Arg::I32(v as i32)).collect();
+    for bytes in operands {
+        let address = device.alloc(bytes.len()).unwrap();
+        device.write(address, bytes).unwrap();
+        args.push(Arg::U64(address));
+    }
+    let c = device.alloc(count * 4).unwrap();
+    args.push(Arg::U64(c));
+    let launch = Launch { grid, ..Launch::linear(1, 32) };
+    device.launch(&module, entry, &launch, &args).unwrap_or_else(|e| panic!("{entry}: {e}"));
+    download_f32(&device, c, count)
+}
+
+/// `scale * (start + a * b)`, summed over k in order as the tensor cores do it here.
+fn chains(a: &[f32], b: &[f32], n: usize, k: usize, start: f32, scale: f32) -> Vec<f32> {
+    let element =
+        |i: usize, j: usize| (0..k).fold(start, |s, p| a[i * k + p].mul_add(b[p * n + j], s)) * scale;
+    (0..a.len() / k).flat_map(|i| (0..n).map(move |j| element(i, j))).collect()
+}
+
+#[test]
+fn gemm_through_wmma_is_exact_in_its_own_order() {
+    let (m, n, k) = (32, 48, 64);
+    // Small multiples of 1/8 are the same in bf16, f16 and tf32.
+    let values = |seed, count| -> Vec<f32> {
+        random_floats(seed, count).iter().map(|v| (v * 15.0).round() / 8.0).collect()
+    };
+    let (a, b) = (values(71, m * k), values(72, k * n));
+    let bf16 = |v: &[f32]| -> Vec<u8> {
+        v.iter().flat_map(|v| ((v.to_bits() >> 16) as u16).to_le_bytes()).collect()
+    };
+    let f16 = |v: &[f32]| -> Vec<u8> {
+        v.iter().flat_map(|v| (common::encode("f16", (v * 8.0) as i32) as u16).to_le_bytes()).collect()
+    };
+    let grid = [(n / 16) as u32, (m / 16) as u32, 1];
+    let found = wmma("gemm_bf16", grid, &[n, k], [&bf16(&a), &bf16(&b)], m * n);
+    assert_eq!(found, chains(&a, &b, n, k, 0.0, 0.5));
+    // As f16 both operands are eight times as large.
+    let found = wmma("gemm_f16", grid, &[n, k], [&f16(&a), &f16(&b)], m * n);
+    assert_eq!(found, chains(&a, &b, n, k, 0.0, 128.0));
+    let (a, b) = (random_floats(73, 16 * 40), random_floats(74, 40 * 16));
+    let f32s = |v: &[f32]| -> Vec<u8> { v.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let found = wmma("gemm_tf32", [1, 1, 1], &[40], [&f32s(&a), &f32s(&b)], 256);
+    // __float_to_tf32 rounds to nearest, ties away from zero.
+    let tf32 = |v: &[f32]| -> Vec<f32> {
+        v.iter().map(|v| f32::from_bits((v.to_bits() + 0x1000) & !0x1fff)).collect()
+    };
+    assert_eq!(found, chains(&tf32(&a), &tf32(&b), 16, 40, 1.0, 1.0));
+}

@@ -1,11 +1,12 @@
 //! `cvt`: between all numeric types, with every rounding.
 
 use super::float::{flush, saturate};
-use super::map::{Pure, map2};
+use super::map::{Pure, map1, map2};
 use crate::lower::{Build, Lowered};
 use crate::machine::registers::{Bank, Slot};
 use crate::softfloat::{
-    BF16_FORMAT, F16_FORMAT, F32_FORMAT, F64_FORMAT, Format, Number, Rounding, TF32_FORMAT,
+    BF16_FORMAT, E4M3_FORMAT, E5M2_FORMAT, F16_FORMAT, F32_FORMAT, F64_FORMAT, Format, Number, Rounding,
+    TF32_FORMAT,
 };
 use crate::types::Type;
 
@@ -37,6 +38,8 @@ fn format(ty: Type) -> Option<Format> {
     match ty {
         Type::F16 | Type::F16x2 => Some(F16_FORMAT),
         Type::Bf16 | Type::Bf16x2 => Some(BF16_FORMAT),
+        Type::E4m3x2 => Some(E4M3_FORMAT),
+        Type::E5m2x2 => Some(E5M2_FORMAT),
         Type::Tf32 => Some(TF32_FORMAT),
         Type::F32 => Some(F32_FORMAT),
         Type::F64 => Some(F64_FORMAT),
@@ -61,6 +64,28 @@ pub(crate) fn cvt(b: &mut Build<'_, '_>) -> Lowered {
             let pack = |x: f32| to_float(mode, to, F32_FORMAT.unpack(x.to_bits().into())) as u32 & 0xffff;
             pack(high) << 16 | pack(low)
         }),
+        (Type::E4m3x2 | Type::E5m2x2, Type::F32) => {
+            need_satfinite(mode)?;
+            map2(b, move |high: f32, low: f32| {
+                let pack = |x: f32| to_float(mode, to, F32_FORMAT.unpack(x.to_bits().into())) as u16 & 0xff;
+                pack(high) << 8 | pack(low)
+            })
+        }
+        (Type::E4m3x2 | Type::E5m2x2, Type::F16x2) => {
+            need_satfinite(mode)?;
+            map1(b, move |halves: u32| {
+                let pack = |half: u32| to_float(mode, to, F16_FORMAT.unpack(half.into())) as u16 & 0xff;
+                pack(halves >> 16) << 8 | pack(halves & 0xffff)
+            })
+        }
+        // Every fp8 number is one of f16.
+        (Type::F16x2, Type::E4m3x2 | Type::E5m2x2) => {
+            let narrow = format(from).ok_or("no such float type")?;
+            map1(b, move |pair: u16| {
+                let widen = |byte: u16| to_float(mode, to, narrow.unpack(byte.into())) as u32 & 0xffff;
+                widen(pair >> 8) << 16 | widen(pair & 0xff)
+            })
+        }
         (Type::Tf32, Type::F32) => unary(b, 32, 32, move |bits| {
             let packed = to_float(mode, Type::Tf32, F32_FORMAT.unpack(bits));
             // A tf32 value stands in the upper bits of an f32.
@@ -73,8 +98,13 @@ pub(crate) fn cvt(b: &mut Build<'_, '_>) -> Lowered {
     }
 }
 
+fn need_satfinite(mode: Mode) -> Result<(), String> {
+    if mode.satfinite { Ok(()) } else { Err("a conversion to fp8 needs `.satfinite`".into()) }
+}
+
 fn is_packed(ty: Type) -> bool {
-    matches!(ty, Type::F16x2 | Type::Bf16x2 | Type::Tf32 | Type::Pred)
+    use Type::*;
+    matches!(ty, F16x2 | Bf16x2 | E4m3x2 | E5m2x2 | Tf32 | Pred)
 }
 
 fn numeric(b: &mut Build<'_, '_>, to: Type, from: Type, mode: Mode) -> Lowered {
@@ -255,7 +285,7 @@ fn to_float(mode: Mode, to: Type, number: Number) -> u64 {
     };
     let mut bits = format.pack(number, mode.rounding);
     if mode.satfinite && number != Number::Nan {
-        let sign = bits >> (to.bits() - 1) << (to.bits() - 1);
+        let sign = bits >> (format.bits() - 1) << (format.bits() - 1);
         bits = sign | (bits & !sign).min(format.largest());
     }
     if mode.ftz && to == Type::F32 {
