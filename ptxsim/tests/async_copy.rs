@@ -192,3 +192,32 @@ fn wrong_forms_are_refused_at_load_time() {
         assert!(error.contains(wanted), "{form}: {error}");
     }
 }
+
+#[test]
+fn an_mbarrier_may_wait_for_copies() {
+    // The copies of each thread of the first warp arrive, and the second warp waits for that alone.
+    let body = |init: u32, arrive: &str| {
+        format!(
+            "{TILE} .shared .align 8 .b64 bar; setp.eq.u32 %p1, %t, 0;
+            @%p1 mbarrier.init.shared.b64 [bar], {init}; bar.sync 0;
+            setp.ge.u32 %p2, %t, 32; @%p2 bra WAIT;
+            cp.async.cg.shared.global [%r9], [%in], 16;
+            {arrive} bra END;
+            WAIT: mbarrier.try_wait.parity.shared.b64 %p3, [bar], 0; @!%p3 bra WAIT;
+            sub.u32 %r9, %r9, 512; ld.shared.v4.u32 {{%r1, %r2, %r3, %r4}}, [%r9];
+            st.global.v4.u32 [%out], {{%r1, %r2, %r3, %r4}};
+            END:"
+        )
+    };
+    let data = inputs(64);
+    let counted = "cp.async.mbarrier.arrive.noinc.shared::cta.b64 [bar];";
+    assert_eq!(run(&body(32, counted), &data)[32..], data[..32]);
+    // Without `.noinc` the arrival is one more than the phase expects, so an ordinary one must come too.
+    let extra = "cp.async.mbarrier.arrive.shared.b64 [bar]; mbarrier.arrive.shared.b64 _, [bar];";
+    assert_eq!(run(&body(32, extra), &data)[32..], data[..32]);
+    let alone = fault_kind(&body(32, "cp.async.mbarrier.arrive.shared.b64 [bar];"), &data);
+    assert!(matches!(alone, FaultKind::Deadlock { .. }), "{alone}");
+    // An arrival that says nothing of the copies leaves them in flight.
+    let early = fault_kind(&body(32, "mbarrier.arrive.shared.b64 _, [bar];"), &data);
+    assert!(matches!(early, FaultKind::CopyInFlight { .. }), "{early}");
+}

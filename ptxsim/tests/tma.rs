@@ -113,38 +113,156 @@ fn tiles_of_every_rank_with_zeros_outside() {
     check_tile(&[40, 9, 5, 4, 3], &[32, 4, 2, 2, 2], &[10, 3, 4, 1, 2], Swizzle::B128);
 }
 
-#[test]
-fn im2col_walks_the_pixels_of_each_image() {
-    let device = device();
-    // Channels, width, height, images; a 3 by 3 filter with a padding of 1.
-    let tensor = tensor(&device, &[40, 5, 4, 3], Swizzle::B128);
-    let (start, offsets, pixels) = ([8i64, 2, 1, 0], [2i64, 0], 48);
-    let copy = format!(
-        "mov.b16 %h1, {}; mov.b16 %h2, {};
-        cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [memory], [%rd1, {{{}}}], [bar], {{%h1, %h2}};",
-        offsets[0],
-        offsets[1],
-        list(&start)
-    );
-    let map = TensorMap::im2col(&tensor, &[-1, -1], &[-1, -1], 32, pixels).unwrap().to_bytes().to_vec();
-    let words = 32 * pixels as usize;
-    let found = launch(&device, &kernel(words, words * 4, &copy), map.clone(), words, 1).unwrap();
-    // The output's pixels in order, from the one that the start names.
-    let first = (start[1] + 1) + (start[2] + 1) * 5;
-    for pixel in 0..i64::from(pixels) {
-        let linear = first + pixel;
-        let (x, y, image) = (linear % 5 - 1, linear / 5 % 4 - 1, linear / 20);
-        for channel in 0..32 {
-            let at = [start[0] + channel, x + offsets[0], y + offsets[1], image];
-            let index = (pixel * 32 + channel) as usize;
-            assert_eq!(found[swizzled(Swizzle::B128, index)], element(&tensor, &at), "{at:?}");
+/// A copy of im2col, all of it by dimension from the innermost spatial one.
+struct Im2col {
+    /// Channels, spatial dimensions, images.
+    dims: Vec<u64>,
+    lower: Vec<i32>,
+    upper: Vec<i32>,
+    channels: u32,
+    pixels: u32,
+    /// Coordinates of the first pixel, and how far away each is read.
+    start: Vec<i64>,
+    offsets: Vec<i64>,
+}
+
+impl Im2col {
+    fn copy(&self) -> String {
+        let names: Vec<String> = (0..self.offsets.len()).map(|i| format!("%h{i}")).collect();
+        let moves: String = names
+            .iter()
+            .zip(&self.offsets)
+            .map(|(name, offset)| format!("mov.b16 {name}, {offset}; "))
+            .collect();
+        format!(
+            "{moves} cp.async.bulk.tensor.{}d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [memory], [%rd1, {{{}}}], [bar], {{{}}};",
+            self.dims.len(),
+            list(&self.start),
+            names.join(", ")
+        )
+    }
+
+    fn run(&self) -> (Tensor, Result<Vec<u32>, Error>) {
+        let device = device();
+        let swizzle = if self.channels == 32 { Swizzle::B128 } else { Swizzle::None };
+        let tensor = tensor(&device, &self.dims, swizzle);
+        let map = TensorMap::im2col(&tensor, &self.lower, &self.upper, self.channels, self.pixels).unwrap();
+        let words = (self.channels * self.pixels) as usize;
+        let found =
+            launch(&device, &kernel(words, words * 4, &self.copy()), map.to_bytes().to_vec(), words, 1);
+        (tensor, found)
+    }
+
+    /// The pixels are those of the box in order, image after image, from the one that the start names.
+    fn check(&self) {
+        let (tensor, found) = self.run();
+        let found = found.unwrap_or_else(|e| panic!("{e}"));
+        let spatial = self.offsets.len();
+        let extent = |i: usize| self.dims[i + 1] as i64 + i64::from(self.upper[i] - self.lower[i]);
+        let image: i64 = (0..spatial).map(extent).product();
+        let mut first = self.start[spatial + 1] * image;
+        for i in 0..spatial {
+            let below: i64 = (0..i).map(extent).product();
+            first += (self.start[i + 1] - i64::from(self.lower[i])) * below;
+        }
+        for pixel in 0..i64::from(self.pixels) {
+            let mut rest = first + pixel;
+            let mut at = vec![0; spatial + 2];
+            for i in 0..spatial {
+                at[i + 1] = rest % extent(i) + i64::from(self.lower[i]) + self.offsets[i];
+                rest /= extent(i);
+            }
+            at[spatial + 1] = rest;
+            for channel in 0..i64::from(self.channels) {
+                at[0] = self.start[0] + channel;
+                let index = (pixel * i64::from(self.channels) + channel) as usize;
+                let wanted = element(&tensor, &at);
+                assert_eq!(found[swizzled(tensor.swizzle, index)], wanted, "{:?} {at:?}", self.dims);
+            }
         }
     }
-    let outside = copy.replace("{8, 2, 1, 0}", "{8, 4, 1, 0}");
-    let Err(Error::Fault(fault)) = launch(&device, &kernel(words, words * 4, &outside), map, words, 1) else {
-        panic!("no fault");
+}
+
+/// A 3 by 3 filter with a padding of 1 over images of 5 by 4.
+fn planes() -> Im2col {
+    Im2col {
+        dims: vec![40, 5, 4, 3],
+        lower: vec![-1, -1],
+        upper: vec![-1, -1],
+        channels: 32,
+        pixels: 48,
+        start: vec![8, 2, 1, 0],
+        offsets: vec![2, 0],
+    }
+}
+
+#[test]
+fn im2col_walks_the_pixels_of_each_image() {
+    planes().check();
+    // One spatial dimension: signals of 9, a filter of 5.
+    let lines = Im2col {
+        dims: vec![24, 9, 5],
+        lower: vec![-2],
+        upper: vec![-2],
+        channels: 16,
+        pixels: 40,
+        start: vec![4, 3, 0],
+        offsets: vec![4],
     };
+    lines.check();
+    // Three: volumes of 4 by 3 by 5, a filter of 3 by 3 by 2 with padding in two of them.
+    let volumes = Im2col {
+        dims: vec![32, 4, 3, 5, 2],
+        lower: vec![-1, -1, 0],
+        upper: vec![-1, -1, -1],
+        channels: 32,
+        pixels: 90,
+        start: vec![0, 1, -1, 2, 0],
+        offsets: vec![1, 2, 1],
+    };
+    volumes.check();
+}
+
+#[test]
+fn im2col_starts_inside_its_box() {
+    let outside = Im2col { start: vec![8, 4, 1, 0], ..planes() };
+    let Err(Error::Fault(fault)) = outside.run().1 else { panic!("no fault") };
     assert!(matches!(fault.kind, FaultKind::BadTensorMap { .. }), "{fault}");
+}
+
+#[test]
+fn elements_outside_may_read_as_nan() {
+    let device = device();
+    let tensor = tensor(&device, &[30, 20], Swizzle::None);
+    let copy = "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [memory], [%rd1, {22, -2}], [bar];";
+    let map = TensorMap::tiled(&tensor, &[16, 8]).unwrap().filling_nan().unwrap();
+    let found = launch(&device, &kernel(128, 512, copy), map.to_bytes().to_vec(), 128, 1).unwrap();
+    for (index, &word) in found.iter().enumerate() {
+        let at = [22 + (index % 16) as i64, -2 + (index / 16) as i64];
+        let wanted = match element(&tensor, &at) {
+            0 => 0x7fff_ffff,
+            inside => inside,
+        };
+        assert_eq!(word, wanted, "{at:?}");
+    }
+    let integers = Tensor { ty: ElementType::I32, ..tensor };
+    assert!(TensorMap::tiled(&integers, &[16, 8]).unwrap().filling_nan().is_err());
+}
+
+#[test]
+fn traffic_of_bulk_copies_is_counted() {
+    let device = device();
+    let tensor = tensor(&device, &[30, 20], Swizzle::None);
+    let copy = "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [memory], [%rd1, {24, 10}], [bar];";
+    let map = TensorMap::tiled(&tensor, &[16, 8]).unwrap().to_bytes().to_vec();
+    let out = upload(&device, &[0; 128]);
+    let launch = Launch { cluster: Some([1, 1, 1]), ..Launch::linear(1, 32) };
+    let module = Module::parse(&kernel(128, 512, copy)).unwrap();
+    let report = device.launch(&module, "test", &launch, &[Arg::U64(out), Arg::Bytes(map)]).unwrap();
+    let count = &report.by_class[&ptxsim::Class::Async];
+    // Six elements of each of eight rows lie inside, 128 bytes apart and within one sector.
+    assert_eq!((count.global_bytes, count.global_sectors), (8 * 24, 8));
+    assert_eq!((report.unique_bytes_read, report.unique_bytes_written), (8 * 24, 512));
 }
 
 #[test]

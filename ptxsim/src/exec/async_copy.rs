@@ -1,6 +1,6 @@
 //! `cp.async`: copies of 4, 8 or 16 bytes from global to shared memory that a thread waits for later.
 
-use super::tma;
+use super::{bulk_reduce, mbarrier, tma};
 use crate::fault::{Fault, FaultKind};
 use crate::lower::{Address, Build, Lowered};
 use crate::machine::async_copies::Due;
@@ -14,16 +14,25 @@ use crate::types::Space;
 
 /// `cp.async`.
 pub(crate) fn cp(b: &mut Build<'_, '_>) -> Lowered {
+    let reduces = b.take("reduce");
     if !b.take("async") {
         return Err("needs `.async`".into());
     }
-    if b.take("bulk") { tma::bulk(b) } else { cp_async(b) }
+    match (b.take("bulk"), reduces) {
+        (true, false) => tma::bulk(b),
+        (true, true) => bulk_reduce::reduce(b),
+        (false, false) => cp_async(b),
+        (false, true) => Err("`.reduce` needs `.async.bulk`".into()),
+    }
 }
 
 /// `cp.async` without `.bulk`; `.async` has been taken.
 pub(crate) fn cp_async(b: &mut Build<'_, '_>) -> Lowered {
     if b.take("commit_group") {
         return Ok(Build::plain(|ctx| ctx.commit_copies()));
+    }
+    if b.take("mbarrier") && b.take("arrive") {
+        return mbarrier::arrive_after_copies(b);
     }
     if b.take("wait_all") {
         return Ok(Box::new(|ctx| {

@@ -10,8 +10,8 @@ use crate::parse::ast::Operand;
 use crate::softfloat::{self, BF16_FORMAT, F16_FORMAT, F64_FORMAT, Format, Number, Rounding};
 use crate::types::{Space, Type};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
     Add,
     Min,
     Max,
@@ -24,7 +24,8 @@ enum Operation {
     CompareAndSwap,
 }
 
-const OPERATIONS: [(&str, Operation); 10] = [
+/// Every operation; those before `exch` are reductions.
+pub(super) const OPERATIONS: [(&str, Operation); 10] = [
     ("add", Operation::Add),
     ("min", Operation::Min),
     ("max", Operation::Max),
@@ -38,7 +39,7 @@ const OPERATIONS: [(&str, Operation); 10] = [
 ];
 
 /// The new value of `old` with operands `x` and, for `cas`, `y`. `ftz` flushes f32 subnormals.
-type Change = fn(old: u64, x: u64, y: u64, ftz: bool) -> u64;
+pub(super) type Change = fn(old: u64, x: u64, y: u64, ftz: bool) -> u64;
 
 fn add_f32(old: u64, x: u64, _: u64, ftz: bool) -> u64 {
     let flushed = |x: f32| if ftz { flush(x) } else { x };
@@ -59,7 +60,7 @@ fn half_pick(format: Format, [x, y, _]: [u16; 3], max: bool) -> u16 {
 }
 
 /// The change an operation on a type makes; none if PTX has no such atomic.
-fn change(operation: Operation, ty: Type) -> Option<Change> {
+pub(super) fn change(operation: Operation, ty: Type) -> Option<Change> {
     use Operation::*;
     Some(match (operation, ty) {
         (Add, Type::U32 | Type::S32) => |old, x, _, _| u64::from((old as u32).wrapping_add(x as u32)),
@@ -76,6 +77,8 @@ fn change(operation: Operation, ty: Type) -> Option<Change> {
         }
         (Min, Type::F16) => |old, x, _, _| half_pick(F16_FORMAT, [old as u16, x as u16, 0], false).into(),
         (Max, Type::F16) => |old, x, _, _| half_pick(F16_FORMAT, [old as u16, x as u16, 0], true).into(),
+        (Min, Type::Bf16) => |old, x, _, _| half_pick(BF16_FORMAT, [old as u16, x as u16, 0], false).into(),
+        (Max, Type::Bf16) => |old, x, _, _| half_pick(BF16_FORMAT, [old as u16, x as u16, 0], true).into(),
         (Min, Type::U32) => |old, x, _, _| u64::from((old as u32).min(x as u32)),
         (Max, Type::U32) => |old, x, _, _| u64::from((old as u32).max(x as u32)),
         (Min, Type::S32) => |old, x, _, _| u64::from((old as i32).min(x as i32) as u32),
@@ -179,7 +182,7 @@ fn register(b: &mut Build<'_, '_>, operand: &Operand, ty: Type, writes: bool) ->
 }
 
 /// Say whether blocks could see the order of these atomics.
-fn order(b: &mut Build<'_, '_>, space: Space, operation: Operation, ty: Type, targets: &[Slot]) {
+pub(super) fn order(b: &mut Build<'_, '_>, space: Space, operation: Operation, ty: Type, targets: &[Slot]) {
     b.set_spins();
     if space == Space::Shared {
         return;

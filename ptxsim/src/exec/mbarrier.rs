@@ -5,6 +5,7 @@
 use super::transfer::SPACES;
 use crate::fault::{Fault, FaultKind};
 use crate::lower::{Address, Build, Lowered};
+use crate::machine::async_copies::Due;
 use crate::machine::context::{Context, Waiting};
 use crate::machine::kernel::Flow;
 use crate::machine::lanes;
@@ -176,19 +177,56 @@ fn arrive(b: &mut Build<'_, '_>, space: Space, kind: Arrival) -> Lowered {
                 let detail = format!("`.noComplete` of {count} arrivals where {} are due", before.pending);
                 return Err(wrong(ctx, lane, place, detail));
             }
-            let mut knows = before.arrived;
-            if place.rank == ctx.rank {
-                let warp = ctx.warp;
-                ctx.block().order.release(warp, &mut knows);
-            }
-            update(ctx, lane, place, |mbarrier| {
-                mbarrier.arrived = knows;
+            arrive_with(ctx, lane, place, |mbarrier| {
                 mbarrier.expect(bytes)?;
                 mbarrier.arrive(count, if kind.drop { count } else { 0 })
             })?;
         }
         if let Some(state) = state {
             ctx.put(state, |lane| states[lane]);
+        }
+        Ok(Flow::Next)
+    }))
+}
+
+/// Let a thread's arrival change the mbarrier at `place`: who waits for the phase knows what the
+/// thread's warp did before.
+fn arrive_with(
+    ctx: &mut Context<'_>,
+    lane: usize,
+    place: Place,
+    act: impl FnOnce(&mut Mbarrier) -> Result<(), String>,
+) -> Done {
+    let mut knows = find(ctx, lane, place)?.arrived;
+    if place.rank == ctx.rank {
+        let warp = ctx.warp;
+        ctx.block().order.release(warp, &mut knows);
+    }
+    update(ctx, lane, place, |mbarrier| {
+        mbarrier.arrived = knows;
+        act(mbarrier)
+    })
+}
+
+/// `cp.async.mbarrier.arrive`: an arrival by each thread's `cp.async`, once all those before are done.
+/// They land here, so that the arrival can come at once. It takes one of the arrivals that the phase
+/// expects only with `.noinc`.
+pub(super) fn arrive_after_copies(b: &mut Build<'_, '_>) -> Lowered {
+    let counts = b.take("noinc");
+    let space = b.choose(&SPACES).unwrap_or(Space::Generic);
+    if !b.take("b64") {
+        return Err("needs the type .b64".into());
+    }
+    let (address, _) = b.address(space)?;
+    Ok(Box::new(move |ctx| {
+        ctx.land_copies(Due::Everything)?;
+        let addresses = address.lanes(ctx);
+        for lane in lanes(ctx.active) {
+            let place = ctx.place(lane, space, addresses[lane], 8, 8)?;
+            arrive_with(ctx, lane, place, |mbarrier| {
+                mbarrier.pending += u32::from(!counts);
+                mbarrier.arrive(1, 0)
+            })?;
         }
         Ok(Flow::Next)
     }))

@@ -8,6 +8,7 @@ pub(crate) mod async_copy;
 pub(crate) mod atomic;
 pub(crate) mod barrier;
 pub(crate) mod bits;
+pub(crate) mod bulk_reduce;
 pub(crate) mod carry;
 pub(crate) mod compare;
 pub(crate) mod control;

@@ -4,6 +4,7 @@
 //! [`crate::machine::transfers`]; what it copies is read when it is issued. A copy to global memory
 //! is done when it is issued, and its source counts as being read until the thread waits for its group.
 
+use super::bulk_reduce::Reduction;
 use super::mbarrier::find;
 use super::tma_tensor;
 use super::transfer::SPACES;
@@ -16,7 +17,7 @@ use crate::machine::lanes;
 use crate::machine::registers::Src;
 use crate::machine::transfers::Delivery;
 use crate::memory::place::Place;
-use crate::memory::shadow::GRANULE;
+use crate::memory::shadow::{Busy, GRANULE};
 use crate::memory::swizzle::Swizzle;
 use crate::types::Space;
 
@@ -37,12 +38,18 @@ pub(crate) fn bulk(b: &mut Build<'_, '_>) -> Lowered {
     }
     let prefetch = b.take("prefetch");
     if b.take("tensor") {
-        return tma_tensor::copy(b, prefetch);
+        let kind = if prefetch { tma_tensor::Kind::Prefetch } else { tma_tensor::Kind::Copy };
+        return tma_tensor::copy(b, kind);
     }
     if prefetch {
         b.take("L2");
         return nothing(b);
     }
+    transfer(b, None)
+}
+
+/// A copy, or a reduction, between global and shared memory: what follows `.bulk`.
+pub(super) fn transfer(b: &mut Build<'_, '_>, reduction: Option<Reduction>) -> Lowered {
     let ends: Vec<Space> = std::iter::from_fn(|| b.choose(&SPACES)).collect();
     let counted = b.take("mbarrier::complete_tx::bytes");
     let grouped = b.take("bulk_group");
@@ -50,7 +57,8 @@ pub(crate) fn bulk(b: &mut Build<'_, '_>) -> Lowered {
     let hint = b.take("L2::cache_hint");
     b.all_modifiers_taken()?;
     let (to, from) = match (&ends[..], counted, grouped) {
-        ([Space::Shared, from @ (Space::Global | Space::Shared)], true, false) => (Space::Shared, *from),
+        ([Space::Shared, Space::Global], true, false) if reduction.is_none() => (Space::Shared, Space::Global),
+        ([Space::Shared, Space::Shared], true, false) if !multicast => (Space::Shared, Space::Shared),
         ([Space::Global, Space::Shared], false, true) if !multicast => (Space::Global, Space::Shared),
         _ => return Err("needs global to shared or shared to shared with `.mbarrier::complete_tx::bytes`, or shared to global with `.bulk_group`".into()),
     };
@@ -87,11 +95,15 @@ pub(crate) fn bulk(b: &mut Build<'_, '_>) -> Lowered {
                     let place = ctx.place(lane, Space::Shared, destinations[lane], bytes, 16)?;
                     let barrier = ctx.place(lane, Space::Shared, barriers[lane], 8, 8)?;
                     let mask = mask.map(|mask| ctx.lane(mask, lane));
-                    send(ctx, lane, (place, barrier), mask, Swizzle::None, data)?;
+                    let swizzle = Swizzle::None;
+                    send(ctx, lane, Sending { place, barrier, mask, swizzle, reduction, data })?;
                 }
                 None => {
                     check_aligned(ctx, lane, destinations[lane])?;
-                    ctx.write_global(lane, destinations[lane], &data)?;
+                    match reduction {
+                        None => ctx.write_global(lane, destinations[lane], &data)?,
+                        Some(reduction) => reduction.to_global(ctx, lane, destinations[lane], &data)?,
+                    }
                 }
             }
         }
@@ -162,17 +174,22 @@ pub(super) fn read_shared(
     Ok(granules)
 }
 
-/// Send `data` to the shared memory at the first of `places`, its bytes to be counted by the mbarrier
-/// at the second; with a mask, to the same offsets in all blocks of the cluster that it names.
-pub(super) fn send(
-    ctx: &mut Context<'_>,
-    lane: usize,
-    places: (Place, Place),
-    mask: Option<u16>,
-    swizzle: Swizzle,
-    data: Vec<u8>,
-) -> Result<(), Box<Fault>> {
-    let (place, barrier) = places;
+/// What [`send`] brings to shared memory.
+pub(super) struct Sending {
+    pub place: Place,
+    /// The mbarrier that counts the bytes, in the same block.
+    pub barrier: Place,
+    /// The blocks of the cluster that get it at the same offsets; none for that of `place`.
+    pub mask: Option<u16>,
+    pub swizzle: Swizzle,
+    /// What to do with what is there; none to overwrite it.
+    pub reduction: Option<Reduction>,
+    pub data: Vec<u8>,
+}
+
+/// Send data to shared memory, where it lands when its mbarrier is next tested.
+pub(super) fn send(ctx: &mut Context<'_>, lane: usize, sending: Sending) -> Result<(), Box<Fault>> {
+    let Sending { place, barrier, mask, swizzle, reduction, data } = sending;
     if place.rank != barrier.rank {
         let detail = "the destination and its mbarrier are in different blocks".to_owned();
         return Err(ctx.fault(lane, FaultKind::Misuse { detail }));
@@ -185,14 +202,17 @@ pub(super) fn send(
     for rank in lanes(mask) {
         find(ctx, lane, Place { rank, ..barrier })?;
         for granule in Delivery::granules(place.offset, data.len(), swizzle) {
-            let shadow = &mut ctx.blocks[rank].shared.shadow;
-            if let Some(busy) = shadow.busy(granule, true) {
-                return Err(ctx.unfinished(lane, (granule * GRANULE) as u64, busy));
+            match (ctx.blocks[rank].shared.shadow.busy(granule, true), reduction) {
+                // Reductions into one place may overtake one another.
+                (Some(Busy::Incoming), Some(_)) => {}
+                (Some(busy), _) => return Err(ctx.unfinished(lane, (granule * GRANULE) as u64, busy)),
+                (None, Some(_)) => ctx.check_async_read(lane, rank, granule)?,
+                (None, None) => {}
             }
-            shadow.add_incoming(granule);
+            ctx.blocks[rank].shared.shadow.add_incoming(granule);
         }
         let data = data.clone();
-        let delivery = Delivery { barrier: barrier.offset, start: place.offset, swizzle, data };
+        let delivery = Delivery { barrier: barrier.offset, start: place.offset, swizzle, reduction, data };
         ctx.blocks[rank].deliveries.push(delivery);
     }
     Ok(())

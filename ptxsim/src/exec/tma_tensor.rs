@@ -1,6 +1,8 @@
 //! `cp.async.bulk.tensor`: copies of boxes of a tensor that a tensor map describes.
 
-use super::tma::{read_shared, send};
+use super::atomic::Operation;
+use super::bulk_reduce::Reduction;
+use super::tma::{Sending, read_shared, send};
 use super::transfer::SPACES;
 use crate::fault::{Fault, FaultKind};
 use crate::lower::{Address, Build, Lowered};
@@ -40,11 +42,19 @@ impl Tile {
     }
 }
 
-/// `cp.async.bulk.tensor` after its `.tensor`, or a prefetch of it.
-pub(super) fn copy(b: &mut Build<'_, '_>, prefetch: bool) -> Lowered {
+/// What `cp.async.bulk.tensor` does after its `.tensor`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Copy,
+    Prefetch,
+    Reduce(Operation),
+}
+
+/// `cp.async.bulk.tensor` in all its forms, after its `.tensor`.
+pub(super) fn copy(b: &mut Build<'_, '_>, kind: Kind) -> Lowered {
     let ranks = [("1d", 1), ("2d", 2), ("3d", 3), ("4d", 4), ("5d", 5)];
     let rank = b.must_choose("dimension", &ranks)?;
-    if prefetch {
+    if kind == Kind::Prefetch {
         b.take("L2");
     }
     let ends: Vec<Space> = std::iter::from_fn(|| b.choose(&SPACES)).collect();
@@ -57,10 +67,13 @@ pub(super) fn copy(b: &mut Build<'_, '_>, prefetch: bool) -> Lowered {
     let multicast = b.take("multicast::cluster");
     let hint = b.take("L2::cache_hint");
     b.all_modifiers_taken()?;
-    let action = match (&ends[..], counted, grouped) {
-        ([Space::Shared, Space::Global], true, false) => load(b, rank, im2col, multicast)?,
-        ([Space::Global, Space::Shared], false, true) if !multicast => store(b, rank, im2col)?,
-        ([Space::Global], false, false) if prefetch => {
+    let action = match (&ends[..], counted, grouped, kind) {
+        ([Space::Shared, Space::Global], true, false, Kind::Copy) => load(b, rank, im2col, multicast)?,
+        ([Space::Global, Space::Shared], false, true, Kind::Copy) if !multicast => store(b, rank, im2col, None)?,
+        ([Space::Global, Space::Shared], false, true, Kind::Reduce(operation)) if !multicast => {
+            store(b, rank, im2col, Some(operation))?
+        }
+        ([Space::Global], false, false, Kind::Prefetch) => {
             Tile::decode(b, rank, im2col)?;
             if im2col {
                 b.vector()?;
@@ -92,7 +105,7 @@ fn load(b: &mut Build<'_, '_>, rank: usize, im2col: bool, multicast: bool) -> Re
         for lane in lanes(ctx.active) {
             let (map, rows) = tile.rows(ctx, lane)?;
             let row_bytes = map.row_bytes();
-            let mut data = vec![0; rows.len() * row_bytes];
+            let mut data = map.blank(rows.len() * row_bytes);
             for (row, out) in rows.iter().zip(data.chunks_exact_mut(row_bytes)) {
                 if row.bytes > 0 {
                     ctx.read_global(lane, row.address, &mut out[row.skip..row.skip + row.bytes])?;
@@ -101,13 +114,19 @@ fn load(b: &mut Build<'_, '_>, rank: usize, im2col: bool, multicast: bool) -> Re
             let place = ctx.place(lane, Space::Shared, destinations[lane], data.len(), 128)?;
             let barrier = ctx.place(lane, Space::Shared, barriers[lane], 8, 8)?;
             let mask = mask.map(|mask| ctx.lane(mask, lane));
-            send(ctx, lane, (place, barrier), mask, map.swizzle, data)?;
+            send(ctx, lane, Sending { place, barrier, mask, swizzle: map.swizzle, reduction: None, data })?;
         }
         Ok(Flow::Next)
     }))
 }
 
-fn store(b: &mut Build<'_, '_>, rank: usize, im2col: bool) -> Result<Action, String> {
+/// A store; with an operation, a reduction into what is there.
+fn store(
+    b: &mut Build<'_, '_>,
+    rank: usize,
+    im2col: bool,
+    operation: Option<Operation>,
+) -> Result<Action, String> {
     let tile = Tile::decode(b, rank, im2col)?;
     let (source, _) = b.address(Space::Shared)?;
     Ok(Box::new(move |ctx| {
@@ -122,9 +141,15 @@ fn store(b: &mut Build<'_, '_>, rank: usize, im2col: bool) -> Result<Action, Str
                 return Err(ctx.fault(lane, FaultKind::Misuse { detail }));
             }
             let granules = read_shared(ctx, lane, place, map.swizzle, &mut data)?;
+            let reduction = operation.map(|operation| Reduction::of_elements(operation, map.ty)).transpose();
+            let reduction =
+                reduction.map_err(|detail| ctx.fault(lane, FaultKind::BadTensorMap { detail }))?;
             for (row, from) in rows.iter().zip(data.chunks_exact(row_bytes)) {
-                if row.bytes > 0 {
-                    ctx.write_global(lane, row.address, &from[row.skip..row.skip + row.bytes])?;
+                let data = &from[row.skip..row.skip + row.bytes];
+                match reduction {
+                    _ if data.is_empty() => {}
+                    None => ctx.write_global(lane, row.address, data)?,
+                    Some(reduction) => reduction.to_global(ctx, lane, row.address, data)?,
                 }
             }
             ctx.bulk[lane].open.extend(granules);
@@ -199,7 +224,9 @@ fn read_map(ctx: &Context<'_>, lane: usize, address: u64) -> Result<TensorMap, B
             };
             bytes.copy_from_slice(found);
         }
-        Space::Global => ctx.read_global(lane, address, &mut bytes)?,
+        Space::Global => {
+            ctx.peek_global(lane, address, &mut bytes)?;
+        }
         other => return Err(bad(format!("it lies in {} memory", other.name()))),
     }
     TensorMap::from_bytes(&bytes).map_err(bad)

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::cluster::Block;
 use super::context::Context;
 use super::lanes;
+use crate::exec::bulk_reduce::Reduction;
 use crate::fault::Fault;
 use crate::memory::shadow::{Busy, GRANULE};
 use crate::memory::swizzle::Swizzle;
@@ -19,6 +20,8 @@ pub(crate) struct Delivery {
     /// Where the data goes: dense from `start`, then each 16 bytes swizzled.
     pub start: u32,
     pub swizzle: Swizzle,
+    /// How it changes what is there; none if it overwrites it.
+    pub reduction: Option<Reduction>,
     pub data: Vec<u8>,
 }
 
@@ -38,8 +41,14 @@ impl Block {
                 at += 1;
                 continue;
             }
-            let Delivery { start, swizzle, data, .. } = self.deliveries.remove(at);
-            for (granule, chunk) in Delivery::granules(start, data.len(), swizzle).zip(data.chunks(GRANULE)) {
+            let Delivery { start, swizzle, reduction, mut data, .. } = self.deliveries.remove(at);
+            let granules = Delivery::granules(start, data.len(), swizzle);
+            for (granule, chunk) in granules.zip(data.chunks_mut(GRANULE)) {
+                if let Some(reduction) = reduction {
+                    let mut old = [0; GRANULE];
+                    self.shared.read_bytes(granule * GRANULE, &mut old);
+                    reduction.apply(&old, chunk);
+                }
                 self.shared.write_bytes(granule * GRANULE, chunk);
                 self.shared.shadow.end_incoming(granule);
             }

@@ -59,6 +59,11 @@ impl Allocation {
         unsafe { &*self.words.as_ptr().cast::<u8>().add(offset).cast::<T>() }
     }
 
+    /// Have it count as written everywhere.
+    pub fn mark_all_written(&self) {
+        self.valid.set(0..self.words.len() * 2, 0xf);
+    }
+
     fn mark_written(&self, offset: usize, bytes: usize) {
         self.valid.set(words(offset, bytes), word_marks(offset, bytes));
     }

@@ -60,9 +60,9 @@ impl GlobalMemory {
     }
 
     /// Have a fresh allocation count as written, with zeros.
-    pub fn zero(&mut self, address: u64) {
-        if let Some(allocation) = self.live.get_mut(&address) {
-            allocation.valid.iter_mut().for_each(|marks| *marks.get_mut() = 0xf);
+    pub fn zero(&self, address: u64) {
+        if let Some(allocation) = self.live.get(&address) {
+            allocation.mark_all_written();
         }
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod allocation;
 pub(crate) mod block_races;
+mod bulk;
 pub(crate) mod global;
 pub(crate) mod local;
 mod marks;

@@ -1,6 +1,5 @@
-//! Accesses to whole pieces of memory: what bulk copies, mbarriers and wgmma need.
+//! Places in shared memory, and what asynchronous work allows there.
 
-use super::global::Trouble;
 use super::shadow::{Busy, GRANULE};
 use super::{Addresses, SHARED_RANK_SHIFT, resolve_generic};
 use crate::fault::{Fault, FaultKind};
@@ -105,48 +104,5 @@ impl Context<'_> {
             return Err(self.fault(lane, kind));
         }
         Ok(())
-    }
-
-    /// Copy global memory to `out`.
-    pub fn read_global(&self, lane: usize, address: u64, out: &mut [u8]) -> Result<()> {
-        let bytes = out.len() as u64;
-        let Some(allocation) = self.launch.global.find(address, bytes) else {
-            return Err(self.no_global(lane, address, bytes));
-        };
-        let offset = (address - allocation.base) as usize;
-        if self.launch.checks.uninitialised
-            && let Some(unwritten) = allocation.first_unwritten_byte(offset, out.len())
-        {
-            let address = allocation.base + unwritten as u64;
-            return Err(
-                self.fault(lane, FaultKind::UninitialisedRead { space: Space::Global, address, bytes: 1 })
-            );
-        }
-        allocation.read(offset, out);
-        Ok(())
-    }
-
-    /// Copy `data` to global memory.
-    pub fn write_global(&self, lane: usize, address: u64, data: &[u8]) -> Result<()> {
-        let bytes = data.len() as u64;
-        let Some(allocation) = self.launch.global.find(address, bytes) else {
-            return Err(self.no_global(lane, address, bytes));
-        };
-        if !allocation.writable {
-            return Err(self.fault(lane, FaultKind::ReadOnly { space: Space::Const, address }));
-        }
-        allocation.write((address - allocation.base) as usize, data);
-        Ok(())
-    }
-
-    #[cold]
-    fn no_global(&self, lane: usize, address: u64, bytes: u64) -> Box<Fault> {
-        let kind = match self.launch.global.explain(address, bytes) {
-            Trouble::Freed => FaultKind::UseAfterFree { address, bytes: bytes as u32 },
-            Trouble::OutOfBounds(detail) => {
-                FaultKind::OutOfBounds { space: Space::Global, address, bytes: bytes as u32, detail }
-            }
-        };
-        self.fault(lane, kind)
     }
 }

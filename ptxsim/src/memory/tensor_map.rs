@@ -81,8 +81,8 @@ pub(crate) enum Mode {
 /// A checked tensor map, which encodes to the 128 bytes that a kernel takes as a parameter.
 ///
 /// The parameters and their rules are those of `cuTensorMapEncodeTiled` and
-/// `cuTensorMapEncodeIm2col` without interleave, elements out of bounds reading as zero. The encoding
-/// is this simulator's own: maps of a driver do not work here, nor these on a GPU.
+/// `cuTensorMapEncodeIm2col` without interleave; elements out of bounds read as zero unless
+/// [`Self::filling_nan`] says otherwise. The encoding is this simulator's own: maps of a driver do not work here, nor these on a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorMap {
     pub(crate) ty: ElementType,
@@ -93,6 +93,8 @@ pub struct TensorMap {
     pub(crate) element_strides: [u32; 5],
     pub(crate) swizzle: Swizzle,
     pub(crate) mode: Mode,
+    /// Whether elements out of bounds are NaN instead of zero.
+    pub(crate) fills_nan: bool,
 }
 
 impl TensorMap {
@@ -192,6 +194,7 @@ impl TensorMap {
             element_strides: padded(element_strides, 1),
             swizzle: *swizzle,
             mode,
+            fills_nan: false,
         };
         let inner = map.row_bytes();
         if !inner.is_multiple_of(16) {
@@ -205,6 +208,35 @@ impl TensorMap {
             ));
         }
         Ok(map)
+    }
+
+    /// The same map, with elements out of bounds reading as NaN.
+    ///
+    /// # Errors
+    /// [`Error::Params`] if its elements are integers.
+    pub fn filling_nan(self) -> Result<Self, Error> {
+        if self.nan().is_none() {
+            return wrong(format!("elements of type {:?} have no NaN to fill with", self.ty));
+        }
+        Ok(Self { fills_nan: true, ..self })
+    }
+
+    /// The bits of its type's NaN.
+    fn nan(&self) -> Option<u64> {
+        match self.ty {
+            ElementType::F16 | ElementType::Bf16 => Some(0x7fff),
+            ElementType::F32 => Some(0x7fff_ffff),
+            ElementType::F64 => Some(0x7fff_ffff_ffff_ffff),
+            _ => None,
+        }
+    }
+
+    /// `bytes` bytes of what elements out of bounds read as.
+    pub(crate) fn blank(&self, bytes: usize) -> Vec<u8> {
+        match self.nan().filter(|_| self.fills_nan) {
+            None => vec![0; bytes],
+            Some(nan) => nan.to_le_bytes()[..self.ty.bytes()].iter().copied().cycle().take(bytes).collect(),
+        }
     }
 
     /// Bytes of a row: the box's innermost dimension.
@@ -221,6 +253,7 @@ impl TensorMap {
         let mut words = [0u64; BYTES / 8];
         words[0] = MAGIC;
         words[1] = self.ty as u64 | (self.rank as u64) << 8 | (self.swizzle as u64) << 16;
+        words[1] |= u64::from(self.fills_nan) << 32;
         words[2] = self.address;
         let dims = self.dims.map(|size| size - 1);
         words[3] = dims[0] | dims[1] << 32;
@@ -280,6 +313,7 @@ impl TensorMap {
             element_strides: std::array::from_fn(|i| (words[5] >> (32 + i * 4) & 0xf) as u32),
             swizzle,
             mode,
+            fills_nan: byte(32) == 1,
         })
     }
 }
@@ -320,7 +354,8 @@ mod tests {
     fn maps_survive_their_encoding() {
         let tiled = TensorMap::tiled(&tensor(), &[64, 8, 2, 1]).unwrap();
         let im2col = TensorMap::im2col(&tensor(), &[-1, -1], &[-1, 1], 64, 96).unwrap();
-        for map in [tiled, im2col] {
+        let filling = tiled.clone().filling_nan().unwrap();
+        for map in [tiled, im2col, filling] {
             let mut bytes = map.to_bytes();
             assert_eq!(TensorMap::from_bytes(&bytes), Ok(map));
             bytes[17] ^= 1;
