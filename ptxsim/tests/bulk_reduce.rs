@@ -72,7 +72,8 @@ fn every_operation_on_words_of_global_memory() {
 fn wide_and_half_elements() {
     let (start, parts) = (random_words(5, 16), random_words(6, 32));
     let wide = |v: &[u32], i: usize| u64::from(v[2 * i]) | u64::from(v[2 * i + 1]) << 32;
-    let cases: [(&str, fn(u64, u64) -> u64); 3] = [
+    type Wide = fn(u64, u64) -> u64;
+    let cases: [(&str, Wide); 3] = [
         ("add.u64", |a, b| a.wrapping_add(b)),
         ("min.s64", |a, b| (a as i64).min(b as i64) as u64),
         ("xor.b64", |a, b| a ^ b),

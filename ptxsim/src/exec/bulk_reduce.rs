@@ -44,13 +44,13 @@ impl Reduction {
             .ok_or_else(|| format!("no reduction by {operation:?} of {ty:?} elements").to_lowercase())
     }
 
-    fn element(&self, old: u64, new: u64) -> u64 {
+    fn element(self, old: u64, new: u64) -> u64 {
         // f32 sums flush subnormals.
         (self.change)(old, new, 0, true)
     }
 
     /// Combine each element of `old` with that of `data`, which gets the result.
-    pub fn apply(&self, old: &[u8], data: &mut [u8]) {
+    pub fn apply(self, old: &[u8], data: &mut [u8]) {
         let value = |bytes: &[u8]| bytes.iter().rev().fold(0, |v, &byte| v << 8 | u64::from(byte));
         for (old, new) in old.chunks_exact(self.size).zip(data.chunks_exact_mut(self.size)) {
             let result = self.element(value(old), value(new));
@@ -60,7 +60,7 @@ impl Reduction {
 
     /// Combine global memory at `address` with `data`.
     pub fn to_global(
-        &self,
+        self,
         ctx: &mut Context<'_>,
         lane: usize,
         address: u64,

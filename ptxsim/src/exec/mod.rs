@@ -16,6 +16,7 @@ pub(crate) mod convert;
 mod descriptor;
 pub(crate) mod dot;
 pub(crate) mod float;
+mod fragment;
 pub(crate) mod integer;
 pub(crate) mod map;
 pub(crate) mod matrix;

@@ -1,32 +1,19 @@
 //! `wmma`: matrix products by whole fragments, which the same warp loads, multiplies and stores.
 //!
-//! PTX does not tell which element of a matrix a lane holds. Here fragments are made of the blocks that
-//! [`super::mma`] has, those of a column of blocks after one another. A block of A is 8 rows by the
-//! elements of 4 registers, of B those by 8 columns, of C and D 8 by 8; lane `l` holds elements of row
-//! (of B: column) `l / 4`. Fragments of f16 have eight registers whatever their size: those of a small
-//! matrix repeat its elements.
-//!
 //! The order of the sums is that of [`super::product`].
 
+use super::fragment::{Fragment, Matrix, Shape};
 use super::map::Pure;
 use super::mma::{INPUTS, Input, SUMS, Sum, to_f16};
 use super::product::{COLUMNS, Element, Tiles};
 use super::transfer::SPACES;
 use super::whole_warp::{need_sync_aligned, whole_warp, whole_warp_plain};
 use crate::counters::Class;
-use crate::fault::{Fault, FaultKind};
-use crate::lower::{Address, Build, Lowered};
-use crate::machine::LANES;
-use crate::machine::context::Context;
+use crate::lower::{Build, Lowered};
 use crate::machine::kernel::Flow;
-use crate::machine::registers::{Bank, Scalar, Slot, Src};
-use crate::memory::{Addresses, NO_DATA};
-use crate::parse::ast::Operand;
+use crate::machine::registers::Scalar;
 use crate::softfloat::F16;
 use crate::types::Space;
-
-/// Rows of D, columns of D, depth.
-type Shape = [usize; 3];
 
 const SHAPES: [(&str, Shape); 5] = [
     ("m16n16k16", [16, 16, 16]),
@@ -46,139 +33,6 @@ fn check_shape(shape: Shape, input: Input) -> Result<(), String> {
     if fits { Ok(()) } else { Err(format!("no `.m{m}n{n}k{k}` of {input:?} elements").to_lowercase()) }
 }
 
-/// One of the matrices of a product, as a warp holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fragment {
-    rows: usize,
-    columns: usize,
-    /// Rows and columns of a block.
-    block: [usize; 2],
-    /// Whether the elements that a lane has of a block are neighbours in a column.
-    upright: bool,
-    /// Elements that a lane has of a block.
-    run: usize,
-    bits: usize,
-    /// Registers, each of 32 bits or, for elements of 64, of 64.
-    registers: usize,
-}
-
-impl Fragment {
-    fn new(shape: [usize; 2], block: [usize; 2], upright: bool, run: usize, bits: usize) -> Self {
-        let [rows, columns] = shape;
-        let word = bits.max(32);
-        let registers = rows * columns / LANES * bits / word;
-        Self { rows, columns, block, upright, run, bits, registers }
-    }
-
-    fn input(shape: [usize; 2], input: Input, upright: bool) -> Self {
-        let run = input.per_register();
-        let bits = if input == Input::F64 { 64 } else { 32 / run };
-        let block = if upright { [4 * run, 8] } else { [8, 4 * run] };
-        let fragment = Self::new(shape, block, upright, run, bits);
-        if input == Input::F16 { Self { registers: 8, ..fragment } } else { fragment }
-    }
-
-    fn a([m, _, k]: Shape, input: Input) -> Self {
-        Self::input([m, k], input, false)
-    }
-
-    fn b([_, n, k]: Shape, input: Input) -> Self {
-        Self::input([k, n], input, true)
-    }
-
-    fn sum([m, n, _]: Shape, sum: Sum) -> Self {
-        let bits = match sum {
-            Sum::F16 => 16,
-            Sum::F64 => 64,
-            _ => 32,
-        };
-        Self::new([m, n], [8, 8], false, 2, bits)
-    }
-
-    fn blocks(&self) -> usize {
-        self.rows * self.columns / (LANES * self.run)
-    }
-
-    /// Row and column of element `i` of lane `lane` in block `block`.
-    fn place(&self, block: usize, lane: usize, i: usize) -> (usize, usize) {
-        let down = self.rows / self.block[0];
-        let (row, column) = (block % down * self.block[0], block / down * self.block[1]);
-        let (across, along) = (lane / 4, lane % 4 * self.run + i);
-        if self.upright { (row + along, column + across) } else { (row + across, column + along) }
-    }
-
-    /// The register of the lane's element number `number`, and its lowest bit there.
-    fn register(&self, number: usize) -> (usize, usize) {
-        let bit = number * self.bits;
-        let word = self.bits.max(32);
-        (bit / word, bit % word)
-    }
-
-    /// The registers of an operand.
-    fn sources(&self, b: &mut Build<'_, '_>, what: &str) -> Result<Vec<Slot>, String> {
-        let items = self.items(b, what)?;
-        items
-            .into_iter()
-            .map(|item| match self.bits {
-                64 => b.src_of::<u64>(item).map(|s| Slot { bank: Bank::Double, index: s.index }),
-                _ => b.src_of::<u32>(item).map(|s| Slot { bank: Bank::Word, index: s.index }),
-            })
-            .collect()
-    }
-
-    fn targets(&self, b: &mut Build<'_, '_>, what: &str) -> Result<Vec<Slot>, String> {
-        let items = self.items(b, what)?;
-        items
-            .into_iter()
-            .map(|item| match self.bits {
-                64 => b.dst_of::<u64>(item).map(|d| Slot { bank: Bank::Double, index: d.index }),
-                _ => b.dst_of::<u32>(item).map(|d| Slot { bank: Bank::Word, index: d.index }),
-            })
-            .collect()
-    }
-
-    fn items<'b>(&self, b: &mut Build<'b, '_>, what: &str) -> Result<Vec<&'b Operand>, String> {
-        let items = b.vector()?;
-        match items.len() {
-            found if found == self.registers => Ok(items),
-            found => Err(format!("{what} takes {} registers, not {found}", self.registers)),
-        }
-    }
-
-    /// Call `each` with row, column and bits of every element that `registers` hold.
-    fn read(&self, ctx: &Context<'_>, registers: &[Slot], mut each: impl FnMut(usize, usize, u64)) {
-        let mask = if self.bits == 64 { u64::MAX } else { (1 << self.bits) - 1 };
-        for block in 0..self.blocks() {
-            for i in 0..self.run {
-                let (register, shift) = self.register(block * self.run + i);
-                for (lane, word) in ctx.get_bits(registers[register]).into_iter().enumerate() {
-                    let (row, column) = self.place(block, lane, i);
-                    each(row, column, word >> shift & mask);
-                }
-            }
-        }
-    }
-
-    /// Set every element that `registers` hold to `value(row, column)`.
-    fn write(&self, ctx: &mut Context<'_>, registers: &[Slot], value: impl Fn(usize, usize) -> u64) {
-        let needed = self.register(self.blocks() * self.run).0;
-        let mut words = vec![[0u64; LANES]; needed];
-        for block in 0..self.blocks() {
-            for i in 0..self.run {
-                let (register, shift) = self.register(block * self.run + i);
-                for (lane, word) in words[register].iter_mut().enumerate() {
-                    let (row, column) = self.place(block, lane, i);
-                    *word |= value(row, column) << shift;
-                }
-            }
-        }
-        for (number, &slot) in registers.iter().enumerate() {
-            let row = &words[number % needed];
-            ctx.put_bits(slot, |lane| row[lane]);
-        }
-    }
-}
-
 /// `wmma.load`, `wmma.mma` and `wmma.store`.
 pub(crate) fn wmma(b: &mut Build<'_, '_>) -> Lowered {
     #[derive(Clone, Copy)]
@@ -194,58 +48,6 @@ pub(crate) fn wmma(b: &mut Build<'_, '_>) -> Lowered {
         Kind::Load => load(b),
         Kind::Multiply => multiply(b),
         Kind::Store => store(b),
-    }
-}
-
-/// Where a fragment lies in memory.
-struct Matrix {
-    fragment: Fragment,
-    space: Space,
-    address: Address,
-    /// Elements from one row (by columns: column) to the next; none if they are adjacent.
-    stride: Option<Src<u32>>,
-    by_columns: bool,
-}
-
-impl Matrix {
-    /// Addresses of the warp's elements from number `i` of block `block` on.
-    fn addresses(&self, base: u64, stride: u64, block: usize, i: usize) -> Addresses {
-        std::array::from_fn(|lane| {
-            let (row, column) = self.fragment.place(block, lane, i);
-            let (outer, inner) = if self.by_columns { (column, row) } else { (row, column) };
-            let elements = (outer as u64).wrapping_mul(stride).wrapping_add(inner as u64);
-            base.wrapping_add(elements.wrapping_mul(self.fragment.bits as u64 / 8))
-        })
-    }
-
-    /// How many neighbouring elements a lane moves at once.
-    fn at_once(&self) -> usize {
-        if self.by_columns == self.fragment.upright { self.fragment.run } else { 1 }
-    }
-
-    /// The matrix's address and its stride in elements, the same for all lanes and aligned.
-    fn start(&self, ctx: &Context<'_>) -> Result<(u64, u64), Box<Fault>> {
-        let bases = self.address.lanes(ctx);
-        let Fragment { rows, columns, bits, registers, .. } = self.fragment;
-        let adjacent = if self.by_columns { rows } else { columns };
-        let strides = self.stride.map_or([adjacent as u32; LANES], |stride| ctx.get(stride));
-        let differs = (1..LANES).find(|&lane| (bases[lane], strides[lane]) != (bases[0], strides[0]));
-        if let Some(lane) = differs {
-            let detail = "address and stride of a matrix must be the same in all lanes".to_owned();
-            return Err(ctx.fault(lane, FaultKind::Misuse { detail }));
-        }
-        let bytes = registers * bits.max(32) / 8;
-        if !bases[0].is_multiple_of(bytes as u64) {
-            let kind = FaultKind::Misaligned { space: self.space, address: bases[0], bytes: bytes as u32 };
-            return Err(ctx.fault(0, kind));
-        }
-        let pitch = u64::from(strides[0]) * bits as u64 / 8;
-        if !pitch.is_multiple_of(bytes.min(16) as u64) {
-            let detail =
-                format!("rows of a matrix {pitch} bytes apart; the distance must be a multiple of 16");
-            return Err(ctx.fault(0, FaultKind::Misuse { detail }));
-        }
-        Ok((bases[0], strides[0].into()))
     }
 }
 
@@ -283,28 +85,7 @@ fn load(b: &mut Build<'_, '_>) -> Lowered {
     b.set_class(if space == Space::Shared { Class::LoadShared } else { Class::LoadGlobal });
     let matrix = Matrix { fragment, space, address, stride, by_columns };
     Ok(whole_warp(move |ctx| {
-        let (base, stride) = matrix.start(ctx)?;
-        let mut elements = vec![0; fragment.rows * fragment.columns];
-        let (at_once, bytes) = (matrix.at_once(), fragment.bits / 8);
-        for block in 0..fragment.blocks() {
-            for first in (0..fragment.run).step_by(at_once) {
-                let mut data = NO_DATA;
-                let addresses = matrix.addresses(base, stride, block, first);
-                ctx.load(space, &addresses, at_once * bytes, &mut data)?;
-                for lane in 0..LANES {
-                    for i in 0..at_once {
-                        let (row, column) = fragment.place(block, lane, first + i);
-                        let bit = i * fragment.bits;
-                        elements[row * fragment.columns + column] = match fragment.bits {
-                            64 => u64::from(data[2 * i][lane]) | u64::from(data[2 * i + 1][lane]) << 32,
-                            32 => data[i][lane].into(),
-                            bits => u64::from(data[bit / 32][lane] >> (bit % 32)) & ((1 << bits) - 1),
-                        };
-                    }
-                }
-            }
-        }
-        fragment.write(ctx, &targets, |row, column| elements[row * fragment.columns + column]);
+        matrix.load(ctx, &targets)?;
         Ok(Flow::Next)
     }))
 }
@@ -322,28 +103,7 @@ fn store(b: &mut Build<'_, '_>) -> Lowered {
     b.set_class(if space == Space::Shared { Class::StoreShared } else { Class::StoreGlobal });
     let matrix = Matrix { fragment, space, address, stride, by_columns };
     Ok(whole_warp(move |ctx| {
-        let (base, stride) = matrix.start(ctx)?;
-        let mut elements = vec![0; fragment.rows * fragment.columns];
-        fragment.read(ctx, &sources, |row, column, bits| elements[row * fragment.columns + column] = bits);
-        let (at_once, bytes) = (matrix.at_once(), fragment.bits / 8);
-        for block in 0..fragment.blocks() {
-            for first in (0..fragment.run).step_by(at_once) {
-                let mut data = NO_DATA;
-                for lane in 0..LANES {
-                    for i in 0..at_once {
-                        let (row, column) = fragment.place(block, lane, first + i);
-                        let element = elements[row * fragment.columns + column];
-                        let bit = i * fragment.bits;
-                        data[bit / 32][lane] |= (element as u32) << (bit % 32);
-                        if fragment.bits == 64 {
-                            data[2 * i + 1][lane] = (element >> 32) as u32;
-                        }
-                    }
-                }
-                let addresses = matrix.addresses(base, stride, block, first);
-                ctx.store(space, &addresses, at_once * bytes, &data)?;
-            }
-        }
+        matrix.store(ctx, &sources)?;
         Ok(Flow::Next)
     }))
 }
@@ -387,7 +147,7 @@ struct Product {
 fn product(b: &mut Build<'_, '_>, product: Product) -> Lowered {
     let Product { input, sums: [d, c], satfinite, .. } = product;
     match d {
-        Sum::F64 => lower(b, product, |bits| f64::from_bits(bits), f64::from_bits, f64::to_bits),
+        Sum::F64 => lower(b, product, f64::from_bits, f64::from_bits, f64::to_bits),
         Sum::S32 => {
             let limits = (i64::from(i32::MIN), i64::from(i32::MAX));
             let encode = move |sum: i64| {
@@ -454,35 +214,4 @@ fn lower<T: Element>(
         });
         ctx.counters.tensor_flop(ctx.pc, (2 * m * n * k) as u64);
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_element_has_one_place() {
-        let shapes = |k: usize| SHAPES.iter().map(|(_, shape)| *shape).filter(move |shape| shape[2] == k);
-        let inputs =
-            [(Input::Bf16, 16), (Input::S8, 16), (Input::F16, 16), (Input::Tf32, 8), (Input::F64, 4)];
-        for (input, k) in inputs {
-            for shape in shapes(k) {
-                let sum = input.sums()[0];
-                for fragment in
-                    [Fragment::a(shape, input), Fragment::b(shape, input), Fragment::sum(shape, sum)]
-                {
-                    let mut seen = vec![0; fragment.rows * fragment.columns];
-                    for block in 0..fragment.blocks() {
-                        for lane in 0..LANES {
-                            for i in 0..fragment.run {
-                                let (row, column) = fragment.place(block, lane, i);
-                                seen[row * fragment.columns + column] += 1;
-                            }
-                        }
-                    }
-                    assert!(seen.iter().all(|n| *n == 1), "{fragment:?}");
-                }
-            }
-        }
-    }
 }
