@@ -85,12 +85,22 @@ pub type FileTensors = BTreeMap<String, FileTensor>;
 /// A file's own words about its tensors, by key.
 pub type Metadata = HashMap<String, String>;
 
+/// How a zip archive begins.
+const ZIP: &[u8] = b"PK\x03\x04";
+
 /// Reads all tensors of a safetensors file, and its metadata.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Format`] when it is no whole safetensors file.
 pub fn read_tensors(path: &Path) -> Result<(FileTensors, Metadata)> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    if bytes.starts_with(ZIP) {
+        return Err(Error::format(
+            path,
+            "is an archive, as torch.save writes it, expected a safetensors file\n  help: in Python, \
+             safetensors.torch.save_file(torch.load(\"FILE\"), \"FILE.safetensors\") makes one of a state_dict",
+        ));
+    }
     let broken = |e| Error::format(path, format!("not a whole safetensors file ({e})"));
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
     let metadata = header.metadata().clone().unwrap_or_default();
