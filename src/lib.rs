@@ -1,8 +1,8 @@
 //! cugrad: a small autograd engine over hand-written CUDA kernels, and the ResNet it trains.
 //!
 //! The modules in the order data flows: [`data`] → [`tensor`] on a [`device`] → [`ops`] on the
-//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`explain`] and
-//! [`report`] → [`cli`].
+//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`explain`],
+//! [`report`] and [`export`] → [`cli`].
 
 pub mod bench;
 pub mod cli;
@@ -10,6 +10,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod explain;
+pub mod export;
 pub mod files;
 pub mod nn;
 pub mod ops;

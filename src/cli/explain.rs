@@ -19,6 +19,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
+#[command(about = "Draw what the network got wrong and right, and where it looked: Grad-CAM")]
 #[command(long_about = "Draw what the network got wrong and right, and where it looked.\n\n\
 Writes PNG files to a folder: the first 25 misclassified test images and the first 25 right ones, in a \
 grid titled prediction / truth, and for both their Grad-CAM heat maps at each layer. With --image it does \

@@ -1,9 +1,12 @@
 //! The command line: one file a subcommand. Results go to stdout, messages to stderr.
 
 mod bench;
+mod board;
+mod completions;
 mod data;
 mod eval;
 mod explain;
+mod export;
 mod kernels;
 mod lr_find;
 mod op;
@@ -38,18 +41,18 @@ pub struct Cli {
     command: Command,
 }
 
+/// The commands. One that explains itself at length has its words on its own structure: clap lets a
+/// variant's comment replace them.
 #[derive(Subcommand)]
 enum Command {
     /// Train the network and leave a run's folder under runs/
     Train(Box<train::Train>),
     /// Test weights: loss, accuracy, accuracy of each class, confusion matrix
     Eval(eval::Eval),
-    /// Draw what the network got wrong and right, and where it looked: Grad-CAM
     Explain(explain::Explain),
-    /// Classify images from files
     Predict(predict::Predict),
-    /// Draw training images before and after crop, flip and cutout
     Samples(samples::Samples),
+    Export(export::Export),
     /// Find the learning rates to train with: Smith's range test, plotted
     LrFind(Box<lr_find::LrFind>),
     /// Plot a learning-rate policy, or the curves of a run
@@ -66,6 +69,10 @@ enum Command {
     Bench(bench::Bench),
     /// Say which data set is found where, download it, verify it
     Data(data::Data),
+    /// Print a script that completes this command line in a shell
+    Completions(completions::Completions),
+    /// Write the man pages
+    Man(completions::Man),
 }
 
 /// Where to run.
@@ -97,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Samples(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::LrFind(command) => command.run(),
         Command::Plot(command) => command.run(),
         Command::Summary(command) => command.run(),
@@ -105,6 +113,8 @@ pub fn main() -> ExitCode {
         Command::Kernels(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Data(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,6 +16,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
+#[command(about = "Classify images from files")]
 #[command(long_about = format!(
     "Classify images from files, PNG or JPEG, of any size. Each is {HOW}."
 ))]

@@ -66,7 +66,7 @@ impl Bar {
 }
 
 impl Observer for Bar {
-    fn on_step(&mut self, step: &StepMetrics, images: usize, correct: usize) {
+    fn on_step(&mut self, step: &StepMetrics, images: usize, correct: usize) -> Result<()> {
         self.epoch.images += images;
         self.epoch.correct += correct;
         self.epoch.loss_sum += step.loss * images as f64;
@@ -80,6 +80,7 @@ impl Observer for Bar {
             self.epoch.images_per_second(),
         ));
         self.bar.inc(1);
+        Ok(())
     }
 
     fn on_epoch(&mut self, epoch: &EpochMetrics) -> Result<()> {

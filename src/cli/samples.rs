@@ -9,6 +9,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 #[derive(Args)]
+#[command(about = "Draw training images before and after crop, flip and cutout")]
 #[command(long_about = "Draw training images before and after crop, flip and cutout: a row for each class. \
 The choices are those that a run with the same seed makes in that epoch.")]
 pub struct Samples {

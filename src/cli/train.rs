@@ -1,5 +1,6 @@
 //! `cugrad train`
 
+use super::board;
 use super::lr_find;
 use super::output::{message, result};
 use super::progress::{Bar, say};
@@ -10,7 +11,10 @@ use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::optim::lr_finder::{RangeTest, Suggestion, Sweep};
 use crate::report::{plot, write_both, write_run_plots};
-use crate::train::{Outcome, Preset, RunDir, TrainConfig, Trainer, read_epochs};
+use crate::train::{
+    Observer, Observers, Outcome, Preset, Progress, RunDir, TrainConfig, Trainer, missing_metrics,
+    read_epochs,
+};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,21 +56,31 @@ impl Train {
         }
         let json = self.json;
         let stop = stop_on_ctrl_c()?;
-        let (mut trainer, run, config) = self.prepare(&stop)?;
+        let (mut trainer, run, config, splits) = self.prepare(&stop)?;
+        let mut board = match trainer.is_finished() {
+            true => None,
+            false => board::open(&config, &run, &splits, trainer.progress())?,
+        };
         let mut bar = Bar::new(&config, &run, trainer.progress(), trainer.batches());
-        let outcome = trainer.train(&mut bar, &stop);
+        let mut observers = Observers(vec![&mut bar]);
+        observers.0.extend(board.as_mut().map(|board| board as &mut dyn Observer));
+        let outcome = trainer.train(&mut observers, &stop);
         bar.finish();
         run.log(&match &outcome {
             Ok(done) => format!("finished: test accuracy {:.4}{}", done.last.accuracy(), peak_memory()),
             Err(e) => format!("ended: {e}{}", peak_memory()),
         })?;
         let outcome = outcome?;
+        if let Some(board) = &mut board {
+            let last_step = trainer.progress().steps - 1;
+            board::add_misclassified(board, &config, &run, &splits, trainer.device(), last_step)?;
+        }
         write_run_plots(&run, &config, &run.plots())?;
         report(&outcome, &run, json)
     }
 
     /// The trainer, ready to go from where it is to go.
-    fn prepare(self, stop: &AtomicBool) -> Result<(Trainer, RunDir, TrainConfig)> {
+    fn prepare(self, stop: &AtomicBool) -> Result<(Trainer, RunDir, TrainConfig, Splits)> {
         let mut said = Vec::new();
         let (run, Resolved { mut config, search }, device) = match &self.resume {
             Some(folder) => {
@@ -120,9 +134,26 @@ impl Train {
                     false => format!("continuing in epoch {} at step {}", done.epochs + 1, done.steps),
                 },
             )?;
+            warn_of_a_hole(&run, done)?;
         }
-        Ok((trainer, run, config))
+        Ok((trainer, run, config, splits))
     }
+}
+
+/// Says when the metrics do not tell of all that a run has done; it can go on all the same.
+fn warn_of_a_hole(run: &RunDir, done: &Progress) -> Result<()> {
+    let (steps, epochs) = missing_metrics(run.path(), done.steps, done.epochs)?;
+    if steps + epochs == 0 {
+        return Ok(());
+    }
+    say(
+        run,
+        &format!(
+            "warning: metrics.jsonl lacks {steps} of the {} steps and {epochs} of the {} epochs done: the \
+             run's curves have a hole there\n  help: if you have the file, stop, put it back and resume",
+            done.steps, done.epochs
+        ),
+    )
 }
 
 /// The range test before a run, and what it suggests.

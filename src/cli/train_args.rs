@@ -97,6 +97,13 @@ pub struct TrainArgs {
     /// Steps between checkpoints within an epoch; 0 for none [default: 100]
     #[arg(long, value_name = "STEPS")]
     checkpoint_every: Option<usize>,
+    /// Leave out the TensorBoard event files
+    #[arg(long)]
+    #[serde(skip)]
+    no_tensorboard: bool,
+    /// TensorBoard event files; the key of a config file.
+    #[arg(skip)]
+    tensorboard: Option<bool>,
 }
 
 /// The learning rate at the peak, or how to get it.
@@ -178,7 +185,11 @@ impl TrainArgs {
         file: Option<&Path>,
         auto_preset: impl FnOnce() -> Result<Preset>,
     ) -> Result<Resolved> {
-        let flags = TrainArgs { augment: self.no_augment.then_some(false), ..self };
+        let flags = TrainArgs {
+            augment: self.no_augment.then_some(false),
+            tensorboard: self.no_tensorboard.then_some(false),
+            ..self
+        };
         let mut given = match file {
             Some(path) => table(&read(path)?)?,
             None => toml::Table::new(),
@@ -224,6 +235,18 @@ fn read(path: &Path) -> Result<TrainArgs> {
 
 /// The settings that are given, by key.
 fn table(settings: &impl Serialize) -> Result<toml::Table> {
-    // Integers beyond 63 bits and paths that are no text have no place in TOML.
-    toml::Table::try_from(settings).map_err(|e| Error::Config(format!("a setting cannot be kept: {e}")))
+    toml::Table::try_from(settings).map_err(|e| Error::Config(no_place_in_toml(settings, &e.to_string())))
+}
+
+/// Which of the settings is an integer beyond TOML's 63 bits; else it is a path that is no text.
+fn no_place_in_toml(settings: &impl Serialize, why: &str) -> String {
+    let settings = serde_json::to_value(settings).unwrap_or_default();
+    let mut integers =
+        settings.as_object().into_iter().flatten().filter_map(|(key, v)| Some((key, v.as_u64()?)));
+    match integers.find(|(_, value)| i64::try_from(*value).is_err()) {
+        Some((key, value)) => {
+            format!("--{key} is {value}, which is too large: expected at most {}", i64::MAX)
+        }
+        None => format!("a setting cannot be kept: {why}"),
+    }
 }

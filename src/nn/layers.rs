@@ -53,7 +53,8 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    const EPS: f64 = 1e-5;
+    /// What is added to a variance before its root is taken.
+    pub const EPS: f64 = 1e-5;
     const MOMENTUM: f64 = 0.1;
 
     pub(super) fn new(init: &mut Init, c: usize) -> Result<BatchNorm> {

@@ -74,6 +74,13 @@ pub struct TrainConfig {
 
     /// Steps between checkpoints within an epoch; 0 for one at the end of each epoch only.
     pub checkpoint_every: usize,
+    /// TensorBoard event files. Runs that were begun before there were any get them when continued.
+    #[serde(default = "yes")]
+    pub tensorboard: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A set of defaults.
@@ -155,6 +162,7 @@ impl TrainConfig {
             l1: 0.0,
             label_smoothing: 0.0,
             checkpoint_every: 100,
+            tensorboard: true,
         };
         match preset {
             Preset::Auto | Preset::Full => full,

@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,22 @@ impl Metrics {
         }
         write_atomically(&self.csv, csv.as_bytes())
     }
+}
+
+/// How many of the first `steps` steps and `epochs` epochs the metrics of the run in `folder` do not tell
+/// of: none, unless someone has removed what was written.
+///
+/// # Errors
+/// As [`Metrics::open`].
+pub fn missing_metrics(folder: &Path, steps: usize, epochs: usize) -> Result<(usize, usize)> {
+    let (mut told_steps, mut told_epochs) = (BTreeSet::new(), BTreeSet::new());
+    for line in read_lines(&folder.join("metrics.jsonl"))? {
+        match line {
+            Line::Step(s) => told_steps.extend((s.step < steps).then_some(s.step)),
+            Line::Epoch(e) => told_epochs.extend((e.epoch <= epochs).then_some(e.epoch)),
+        }
+    }
+    Ok((steps - told_steps.len(), epochs - told_epochs.len()))
 }
 
 /// The epochs that the metrics of the run in `folder` tell of.

@@ -7,13 +7,14 @@ mod metrics;
 mod plain_steps;
 mod range_test;
 mod run_dir;
+pub mod tensorboard;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, Progress};
 pub use config::{MAX_WIDTH, NormalizationChoice, Precision, Preset, TrainConfig};
 pub use evaluate::{Evaluation, evaluate};
-pub use metrics::{EpochMetrics, Metrics, StepMetrics, read_epochs};
+pub use metrics::{EpochMetrics, Metrics, StepMetrics, missing_metrics, read_epochs};
 pub use plain_steps::{PlainSteps, Rows, StepsOutcome};
 pub use range_test::range_test;
 pub use run_dir::RunDir;
-pub use trainer::{Observer, Outcome, Trainer};
+pub use trainer::{Observer, Observers, Outcome, Trainer};

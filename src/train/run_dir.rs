@@ -7,6 +7,7 @@
 //! ckpt/best.safetensors   the weights with the best test accuracy
 //! ckpt/last.safetensors   the weights after the last epoch
 //! ckpt/resume.safetensors everything --resume needs
+//! tb/                     TensorBoard event files, one for each time the run was started
 //! lr-find.json            what the range test found, if --lr-max find asked for one
 //! plots/                  the learning rate, loss and accuracy, and the range test, as PNG files; each
 //!                         also for dark pages, as *-dark.png
@@ -103,6 +104,11 @@ impl RunDir {
     /// What the range test found.
     pub fn lr_find(&self) -> PathBuf {
         self.path.join("lr-find.json")
+    }
+
+    /// The folder of the TensorBoard event files.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tb")
     }
 
     /// The folder of the plots.

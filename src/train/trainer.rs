@@ -22,12 +22,28 @@ const TEST_BATCH: usize = 500;
 /// Someone who watches a run.
 pub trait Observer {
     /// A step is done, over `images` images of which `correct` were classified right.
-    fn on_step(&mut self, step: &StepMetrics, images: usize, correct: usize);
-    /// An epoch is done and tested.
+    ///
+    /// # Errors
+    /// What ends the run.
+    fn on_step(&mut self, step: &StepMetrics, images: usize, correct: usize) -> Result<()>;
+    /// An epoch is done and tested, and about to be saved.
     ///
     /// # Errors
     /// What ends the run.
     fn on_epoch(&mut self, epoch: &EpochMetrics) -> Result<()>;
+}
+
+/// Several who watch a run, in turn.
+pub struct Observers<'a>(pub Vec<&'a mut dyn Observer>);
+
+impl Observer for Observers<'_> {
+    fn on_step(&mut self, step: &StepMetrics, images: usize, correct: usize) -> Result<()> {
+        self.0.iter_mut().try_for_each(|observer| observer.on_step(step, images, correct))
+    }
+
+    fn on_epoch(&mut self, epoch: &EpochMetrics) -> Result<()> {
+        self.0.iter_mut().try_for_each(|observer| observer.on_epoch(epoch))
+    }
 }
 
 /// What a finished run came to.
@@ -101,6 +117,11 @@ impl Trainer {
         Ok(())
     }
 
+    /// Where it trains.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// How far the run has come.
     pub fn progress(&self) -> &Progress {
         &self.progress
@@ -171,7 +192,7 @@ impl Trainer {
             self.progress.loss_sum += loss * index.len() as f64;
             self.progress.correct += correct;
             self.progress.seen += index.len();
-            observer.on_step(&step, index.len(), correct);
+            observer.on_step(&step, index.len(), correct)?;
 
             let every = self.config.checkpoint_every;
             let stopping = stop.load(Ordering::Relaxed);
@@ -240,12 +261,13 @@ impl Trainer {
             ..Progress::default()
         };
         metrics.epoch(epoch.clone())?;
+        // Before it is saved: a run that is killed in between says it twice, rather than never.
+        observer.on_epoch(&epoch)?;
         if better {
             state::save(&mut self.net, &self.classes, &self.run.best())?;
         }
         state::save(&mut self.net, &self.classes, &self.run.last())?;
-        self.checkpoint(metrics)?;
-        observer.on_epoch(&epoch)
+        self.checkpoint(metrics)
     }
 
     fn checkpoint(&mut self, metrics: &Metrics) -> Result<()> {

@@ -21,11 +21,11 @@ fn of_a_run_are_refused() {
     rejects("--width 0", &["--width is 0", "at least 1"]);
     rejects("--width 1000000", &["--width is 1000000", "at most 1024"]);
     rejects("--epochs 0", &["--epochs is 0"]);
-    rejects("--epochs 18446744073709551615", &["too large"]);
+    rejects("--epochs 18446744073709551615", &["--epochs is 18446744073709551615", "too large"]);
     rejects("--batch 0", &["--batch is 0"]);
     rejects("--limit 0", &["--limit is 0"]);
     rejects("--test-limit 0", &["--test-limit is 0"]);
-    rejects("--seed 18446744073709551615", &["too large"]);
+    rejects("--seed 9223372036854775808", &["--seed is 9223372036854775808", "at most 9223372036854775807"]);
     rejects("--seed=-1", &["--seed"]);
     rejects("--momentum 1", &["--momentum is 1", "less than 1"]);
     rejects("--momentum 0 --nesterov", &["--nesterov needs"]);

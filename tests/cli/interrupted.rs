@@ -54,6 +54,29 @@ fn run_is_trained_by_one_process_at_a_time() {
 }
 
 #[test]
+fn metrics_that_were_removed_are_missed() {
+    let (_folder, path) = scratch();
+    run(&mut train(&path)).succeeded();
+    let metrics = path.join("metrics.jsonl");
+    let whole = fs::read_to_string(&metrics).unwrap();
+    let said = |text: &str| {
+        fs::write(&metrics, text).unwrap();
+        let output = run(&mut resume(&path));
+        let said = output.stderr.clone();
+        output.succeeded();
+        said
+    };
+    assert!(!said(&whole).contains("warning"));
+    let some: String = whole.lines().skip(3).map(|line| format!("{line}\n")).collect();
+    let warning = "lacks 3 of the 24 steps and 0 of the 3 epochs";
+    assert!(said(&some).contains(warning), "{some}");
+    fs::remove_file(&metrics).unwrap();
+    let said = run(&mut resume(&path)).stderr;
+    assert!(said.contains("warning: metrics.jsonl lacks 24 of the 24 steps and 3 of the 3 epochs"), "{said}");
+    assert!(fs::read_to_string(path.join("log")).unwrap().contains(warning));
+}
+
+#[test]
 fn damaged_checkpoint_says_what_to_do() {
     let (folder, path) = scratch();
     let whole = folder.path().join("whole");
@@ -97,7 +120,9 @@ fn full_disk_loses_nothing() {
     let whole = folder.path().join("whole");
     run(&mut train(&whole)).succeeded();
 
-    let program = train(&path);
+    let mut program = train(&path);
+    // Its pictures would fill the disk before a checkpoint does.
+    program.arg("--no-tensorboard");
     let mut limited = cugrad_in_shell("trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\"", &program);
     run(&mut limited).failed(1, &["cannot write", "ckpt/", "File too large"]);
     assert!(!path.join("ckpt/last.safetensors").exists());

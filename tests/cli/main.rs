@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod bad_settings;
+mod completions;
 mod eval;
 mod interrupted;
 mod op;

@@ -10,7 +10,9 @@ use std::sync::atomic::AtomicBool;
 struct Epochs(Vec<EpochMetrics>);
 
 impl Observer for Epochs {
-    fn on_step(&mut self, _: &StepMetrics, _: usize, _: usize) {}
+    fn on_step(&mut self, _: &StepMetrics, _: usize, _: usize) -> Result<()> {
+        Ok(())
+    }
 
     fn on_epoch(&mut self, epoch: &EpochMetrics) -> Result<()> {
         self.0.push(epoch.clone());
