@@ -1,19 +1,38 @@
 //! Lane-by-lane actions from scalar functions.
+//!
+//! A whole warp runs them as a loop over rows, which compiles to vector instructions; where lanes are
+//! missing, only the active ones are looked at.
 
 use crate::lower::{Build, Lowered};
+use crate::machine::lanes;
 use crate::machine::registers::{Dst, Scalar, Src};
 
 /// A function that an action can hold.
 pub(crate) trait Pure: Send + Sync + 'static {}
 impl<T: Send + Sync + 'static> Pure for T {}
 
+/// The action `d = f(sources)`, of the given sources and their types.
+macro_rules! map {
+    ($build:ident, $f:ident, $R:ident, $($x:ident: $X:ident),*) => {{
+        let d: Dst<$R> = $build.dst()?;
+        $(let $x: Src<$X> = $build.src()?;)*
+        Ok(Build::plain(move |ctx| {
+            if ctx.active == u32::MAX {
+                $(let $x = ctx.get($x);)*
+                ctx.put_all(d, |i| $f($($X::load($x[i])),*));
+            } else {
+                for lane in lanes(ctx.active) {
+                    let value = $f($(ctx.lane($x, lane)),*);
+                    ctx.put_lane(d, lane, value);
+                }
+            }
+        }))
+    }};
+}
+
 /// `d = f(a)`
-pub(crate) fn map1<A: Scalar, R: Scalar>(b: &mut Build<'_, '_>, f: impl Fn(A) -> R + Pure) -> Lowered {
-    let (d, a): (Dst<R>, Src<A>) = (b.dst()?, b.src()?);
-    Ok(Build::plain(move |ctx| {
-        let a = ctx.get(a);
-        ctx.put(d, |i| f(A::load(a[i])));
-    }))
+pub(crate) fn map1<A: Scalar, R: Scalar>(build: &mut Build<'_, '_>, f: impl Fn(A) -> R + Pure) -> Lowered {
+    map!(build, f, R, a: A)
 }
 
 /// `d = f(a, b)`
@@ -21,11 +40,7 @@ pub(crate) fn map2<A: Scalar, B: Scalar, R: Scalar>(
     build: &mut Build<'_, '_>,
     f: impl Fn(A, B) -> R + Pure,
 ) -> Lowered {
-    let (d, a, b): (Dst<R>, Src<A>, Src<B>) = (build.dst()?, build.src()?, build.src()?);
-    Ok(Build::plain(move |ctx| {
-        let (a, b) = (ctx.get(a), ctx.get(b));
-        ctx.put(d, |i| f(A::load(a[i]), B::load(b[i])));
-    }))
+    map!(build, f, R, a: A, b: B)
 }
 
 /// `d = f(a, b, c)`
@@ -33,12 +48,7 @@ pub(crate) fn map3<A: Scalar, B: Scalar, C: Scalar, R: Scalar>(
     build: &mut Build<'_, '_>,
     f: impl Fn(A, B, C) -> R + Pure,
 ) -> Lowered {
-    let (d, a, b, c): (Dst<R>, Src<A>, Src<B>, Src<C>) =
-        (build.dst()?, build.src()?, build.src()?, build.src()?);
-    Ok(Build::plain(move |ctx| {
-        let (a, b, c) = (ctx.get(a), ctx.get(b), ctx.get(c));
-        ctx.put(d, |i| f(A::load(a[i]), B::load(b[i]), C::load(c[i])));
-    }))
+    map!(build, f, R, a: A, b: B, c: C)
 }
 
 /// `d = f(a, b, c, e)`
@@ -46,10 +56,5 @@ pub(crate) fn map4<A: Scalar, B: Scalar, C: Scalar, E: Scalar, R: Scalar>(
     build: &mut Build<'_, '_>,
     f: impl Fn(A, B, C, E) -> R + Pure,
 ) -> Lowered {
-    let (d, a, b): (Dst<R>, Src<A>, Src<B>) = (build.dst()?, build.src()?, build.src()?);
-    let (c, e): (Src<C>, Src<E>) = (build.src()?, build.src()?);
-    Ok(Build::plain(move |ctx| {
-        let (a, b, c, e) = (ctx.get(a), ctx.get(b), ctx.get(c), ctx.get(e));
-        ctx.put(d, |i| f(A::load(a[i]), B::load(b[i]), C::load(c[i]), E::load(e[i])));
-    }))
+    map!(build, f, R, a: A, b: B, c: C, e: E)
 }

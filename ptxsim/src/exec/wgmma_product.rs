@@ -150,7 +150,7 @@ impl Product {
         if adds && ctx.launch.checks.registers {
             self.check_accumulators(ctx)?;
         }
-        self.multiply(ctx, adds, &rows[..depth], &right.columns);
+        Self::best_multiply()(self, &mut ctx.registers.words, adds, &rows[..depth], &right.columns);
         // This warp's quarter of the 64 rows.
         ctx.counters.tensor_flop(ctx.pc, (2 * 16 * self.columns * depth) as u64);
         ctx.wgmma.issued += 1;
@@ -310,13 +310,13 @@ impl Product {
     }
 
     /// Multiply, eight columns after the other; each is four registers of D (or two, of f16 pairs).
-    fn multiply(&self, ctx: &mut Context<'_>, adds: bool, rows: &[[Rows; 2]], columns: &[Columns]) {
-        let accumulate = best();
+    #[inline(always)]
+    fn multiply(&self, words: &mut [[u32; LANES]], adds: bool, rows: &[[Rows; 2]], columns: &[Columns]) {
         for (eight, columns) in columns.chunks_exact(rows.len()).enumerate() {
             for upper in 0..2 {
                 let mut sums = [[[0.0; 8]; 4]; 2];
                 if self.half {
-                    let row = &mut ctx.registers.words[self.accumulators[eight * 2 + upper] as usize];
+                    let row = &mut words[self.accumulators[eight * 2 + upper] as usize];
                     if adds {
                         sums = [load(row, |w| half(w & 0xffff)), load(row, |w| half(w >> 16))];
                     }
@@ -328,16 +328,40 @@ impl Product {
                 let d = &self.accumulators[eight * 4 + upper * 2..][..2];
                 if adds {
                     for (sums, &d) in sums.iter_mut().zip(d) {
-                        *sums = load(&ctx.registers.words[d as usize], f32::from_bits);
+                        *sums = load(&words[d as usize], f32::from_bits);
                     }
                 }
                 accumulate(&mut sums, rows, upper, columns);
                 for (sums, &d) in sums.iter().zip(d) {
-                    let row = &mut ctx.registers.words[d as usize];
+                    let row = &mut words[d as usize];
                     row.iter_mut().zip(sums.as_flattened()).for_each(|(word, sum)| *word = sum.store());
                 }
             }
         }
+    }
+
+    /// [`Self::multiply`] for this CPU.
+    fn best_multiply() -> fn(&Self, &mut [[u32; LANES]], bool, &[[Rows; 2]], &[Columns]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2,fma")]
+            fn vector(
+                product: &Product,
+                words: &mut [[u32; LANES]],
+                adds: bool,
+                rows: &[[Rows; 2]],
+                columns: &[Columns],
+            ) {
+                product.multiply(words, adds, rows, columns);
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: the CPU has both features, as just asked.
+                return |product, words, adds, rows, columns| unsafe {
+                    vector(product, words, adds, rows, columns)
+                };
+            }
+        }
+        Self::multiply
     }
 }
 
@@ -361,8 +385,6 @@ fn side_by_side(c: [f32; 8]) -> Columns {
 }
 
 /// Add to the even and the odd columns of 8 rows, the `upper` ones or not, their products, k by k.
-type Accumulate = fn(sums: &mut [Vectors; 2], rows: &[[Rows; 2]], upper: usize, columns: &[Columns]);
-
 #[inline(always)]
 fn accumulate(sums: &mut [Vectors; 2], rows: &[[Rows; 2]], upper: usize, columns: &[Columns]) {
     for (odd, sums) in sums.iter_mut().enumerate() {
@@ -377,20 +399,4 @@ fn accumulate(sums: &mut [Vectors; 2], rows: &[[Rows; 2]], upper: usize, columns
         }
         *sums = out;
     }
-}
-
-/// [`accumulate`] for this CPU.
-fn best() -> Accumulate {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2,fma")]
-        fn vector(sums: &mut [Vectors; 2], rows: &[[Rows; 2]], upper: usize, columns: &[Columns]) {
-            accumulate(sums, rows, upper, columns);
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the CPU has both features, as just asked.
-            return |sums, rows, upper, columns| unsafe { vector(sums, rows, upper, columns) };
-        }
-    }
-    accumulate
 }

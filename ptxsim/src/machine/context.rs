@@ -132,17 +132,28 @@ impl Context<'_> {
     /// Write `value(lane)` to the active lanes of a destination.
     #[inline(always)]
     pub fn put<T: Scalar>(&mut self, dst: Dst<T>, value: impl Fn(usize) -> T) {
-        let active = self.active;
-        let row = &mut T::Word::rows_mut(self.registers)[dst.index as usize];
-        if active == u32::MAX {
-            for (lane, slot) in row.iter_mut().enumerate() {
-                *slot = value(lane).store();
-            }
+        if self.active == u32::MAX {
+            self.put_all(dst, value);
         } else {
-            for lane in lanes(active) {
-                row[lane] = value(lane).store();
+            for lane in lanes(self.active) {
+                self.put_lane(dst, lane, value(lane));
             }
         }
+    }
+
+    /// Write `value(lane)` to all lanes of a destination.
+    #[inline(always)]
+    pub fn put_all<T: Scalar>(&mut self, dst: Dst<T>, value: impl Fn(usize) -> T) {
+        let row = &mut T::Word::rows_mut(self.registers)[dst.index as usize];
+        for (lane, slot) in row.iter_mut().enumerate() {
+            *slot = value(lane).store();
+        }
+    }
+
+    /// Write one lane of a destination.
+    #[inline(always)]
+    pub fn put_lane<T: Scalar>(&mut self, dst: Dst<T>, lane: usize, value: T) {
+        T::Word::rows_mut(self.registers)[dst.index as usize][lane] = value.store();
     }
 
     /// A row of words or doubles as bits, zero-extended.

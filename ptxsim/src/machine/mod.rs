@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod context;
 pub(crate) mod kernel;
 pub(crate) mod mbarrier;
+pub(crate) mod paths;
 pub(crate) mod registers;
 pub(crate) mod schedule;
 pub(crate) mod transfers;

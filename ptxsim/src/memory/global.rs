@@ -110,12 +110,18 @@ impl GlobalMemory {
 
     /// What kernels see.
     pub fn view(&self) -> GlobalView<'_> {
-        GlobalView { allocations: self.live.values().collect(), freed: &self.freed }
+        GlobalView {
+            starts: self.live.keys().copied().collect(),
+            allocations: self.live.values().collect(),
+            freed: &self.freed,
+        }
     }
 }
 
 /// Global memory during a launch.
 pub(crate) struct GlobalView<'a> {
+    /// Where each allocation starts, in order.
+    starts: Vec<u64>,
     allocations: Vec<&'a Allocation>,
     freed: &'a BTreeMap<u64, u64>,
 }
@@ -129,7 +135,7 @@ pub(crate) enum Trouble {
 impl<'a> GlobalView<'a> {
     /// The allocation that holds `bytes` bytes at `address`.
     pub fn find(&self, address: u64, bytes: u64) -> Option<&'a Allocation> {
-        let next = self.allocations.partition_point(|a| a.base <= address);
+        let next = self.starts.partition_point(|&start| start <= address);
         let allocation = *self.allocations.get(next.checked_sub(1)?)?;
         allocation.holds(address, bytes).then_some(allocation)
     }
@@ -141,7 +147,7 @@ impl<'a> GlobalView<'a> {
         {
             return Trouble::Freed;
         }
-        let next = self.allocations.partition_point(|a| a.base <= address);
+        let next = self.starts.partition_point(|&start| start <= address);
         let detail = match next.checked_sub(1).and_then(|i| self.allocations.get(i)) {
             Some(a) if address < a.base + a.bytes + (1 << 20) => format!(
                 "the allocation at {:#x} has {} bytes, this needs bytes {} to {}",

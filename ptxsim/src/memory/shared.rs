@@ -51,8 +51,7 @@ impl SharedMemory {
     /// The four words of the 16 bytes at `offset`, which is a multiple of 16 and inside.
     #[inline(always)]
     pub fn granule(&self, offset: usize) -> [u32; 4] {
-        let first = offset / 4;
-        [self.words[first], self.words[first + 1], self.words[first + 2], self.words[first + 3]]
+        self.words[offset / 4..].first_chunk().copied().unwrap_or_default()
     }
 
     /// Copy bytes in and note them as written; they are inside.
