@@ -44,7 +44,8 @@ impl Checks {
         }
     }
 
-    /// None, for speed.
+    /// None, for speed. Accesses out of bounds, misaligned or after free, deadlocks and broken rules of an
+    /// instruction stay faults.
     pub const fn none() -> Self {
         Self {
             uninitialised: false,
@@ -64,7 +65,8 @@ pub struct Config {
     pub threads: usize,
     /// Faults to look for.
     pub checks: Checks,
-    /// Count the traffic of memory: sectors, wavefronts, bytes. Instructions are always counted.
+    /// Count the traffic of memory: requests, bytes, sectors, wavefronts; else these are 0. Instructions
+    /// and tensor-core operations are always counted.
     pub traffic: bool,
     /// Warp instructions a warp may run before it counts as hung.
     pub watchdog: u64,
