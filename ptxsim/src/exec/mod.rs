@@ -29,6 +29,7 @@ pub(crate) mod tma;
 pub(crate) mod tma_tensor;
 pub(crate) mod transfer;
 pub(crate) mod wgmma;
+mod wgmma_element;
 mod wgmma_product;
 pub(crate) mod whole_warp;
 pub(crate) mod wmma;

@@ -3,7 +3,8 @@
 //! What a product computes is in [`super::wgmma_product`]. Its result counts as unfinished until
 //! `wgmma.wait_group`: see [`crate::machine::wgmma`].
 
-use super::wgmma_product::{Element, Left, Product};
+use super::wgmma_element::Element;
+use super::wgmma_product::{Left, Product};
 use super::whole_warp::{need_sync_aligned, whole_warp, whole_warp_plain};
 use crate::counters::Class;
 use crate::lower::{Build, Lowered};
