@@ -53,6 +53,9 @@ type Rows = Vectors;
 /// What multiplies 8 columns of B at one k, see [`Right::columns`].
 type Columns = [[f32; 8]; 2];
 
+/// [`Product::multiply`], compiled for some CPU.
+type Multiply = fn(&Product, &mut [[u32; LANES]], bool, &[[Rows; 2]], &[Columns]);
+
 impl Product {
     fn depth(&self) -> usize {
         32 / self.element[0].bytes()
@@ -273,7 +276,7 @@ impl Product {
     }
 
     /// [`Self::multiply`] for this CPU.
-    fn best_multiply() -> fn(&Self, &mut [[u32; LANES]], bool, &[[Rows; 2]], &[Columns]) {
+    fn best_multiply() -> Multiply {
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx2,fma")]
