@@ -6,8 +6,9 @@
 //! that is reported (the one at the lowest address) does not either. It is reported when all blocks
 //! have ended.
 
+use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
 
 use super::Access;
 use super::allocation::Allocation;
@@ -26,8 +27,17 @@ impl BlockRaces {
         Self { first: AtomicU64::new(u64::MAX) }
     }
 
-    /// Note an access.
-    pub fn note(&self, allocation: &Allocation, address: u64, bytes: usize, access: Access, key: Key) {
+    /// Note an access to `bytes` bytes at `address`, all of one block; the thread with the key `key(i)`
+    /// accesses byte `i`.
+    #[inline]
+    pub fn note(
+        &self,
+        allocation: &Allocation,
+        address: u64,
+        bytes: usize,
+        access: Access,
+        key: impl Fn(usize) -> Key,
+    ) {
         let offset = allocation.offset(address);
         if let Some(offset) = allocation.races.note(allocation.bytes, offset, bytes, access, key) {
             self.first.fetch_min(allocation.base + offset as u64, Relaxed);
@@ -137,9 +147,17 @@ pub(crate) struct Race {
 }
 
 impl Shadow {
-    /// Note an access to `bytes` bytes at `offset` of an allocation of `size` bytes; the offset of the
-    /// first word in which it may race with what has been noted before.
-    pub fn note(&self, size: u64, offset: usize, bytes: usize, access: Access, key: Key) -> Option<usize> {
+    /// Note an access to `bytes` bytes at `offset` of an allocation of `size` bytes, of which the thread
+    /// with the key `key(i)` accesses byte `i`; the offset of the first word in which it may race with
+    /// what has been noted before.
+    pub fn note(
+        &self,
+        size: u64,
+        offset: usize,
+        bytes: usize,
+        access: Access,
+        key: impl Fn(usize) -> Key,
+    ) -> Option<usize> {
         let words = size.div_ceil(4) as usize + 2;
         let (tables, entries, grain) =
             if bytes < 4 { (&self.bytes, words * 4, 1) } else { (&self.words, words, 4) };
@@ -147,14 +165,26 @@ impl Shadow {
             self.used.store(true, Relaxed);
             std::iter::repeat_with(Extremes::default).take(entries).collect()
         });
-        let mut raced = None;
-        for at in (offset..offset + bytes).step_by(grain) {
-            // Of two accesses that race, whoever is noted second finds the other, both being `SeqCst`.
-            if table[at / grain].note(key) && raced.is_none() && self.may_race(at, grain, access, key) {
-                raced = Some(at / 4 * 4);
-            }
+        let noted = table[offset / grain..(offset + bytes) / grain].iter().enumerate();
+        if !noted.fold(false, |anew, (i, entry)| anew | entry.note(key(i * grain))) {
+            return None;
         }
-        raced
+        // Of two accesses that race, whoever passes here second finds the other noted.
+        fence(SeqCst);
+        let own = key(0).block();
+        let others = Access::ALL.into_iter().filter(|other| access.conflicts(*other));
+        others.filter_map(|other| self.first_of_another(offset, bytes, other, own)).min()
+    }
+
+    /// The first word of `bytes` bytes at `offset` that another block than `own` is noted to access.
+    fn first_of_another(&self, offset: usize, bytes: usize, access: Access, own: u64) -> Option<usize> {
+        let first = |table: &Table, place: Range<usize>| {
+            let another = |entry: &Extremes| entry.keys().any(|key| key.block() != own);
+            table.get()?[place.clone()].iter().position(another).map(|i| place.start + i)
+        };
+        let word = first(&self.words[access as usize], offset / 4..(offset + bytes).div_ceil(4));
+        let byte = first(&self.bytes[access as usize], offset..offset + bytes);
+        word.into_iter().chain(byte.map(|at| at / 4)).min().map(|word| word * 4)
     }
 
     /// Keys noted for byte `at` by accesses of one kind.
@@ -162,14 +192,6 @@ impl Shadow {
         let word = self.words[access as usize].get().map(|t| &t[at / 4]);
         let byte = self.bytes[access as usize].get().map(|t| &t[at]);
         word.into_iter().chain(byte).flat_map(Extremes::keys)
-    }
-
-    fn may_race(&self, at: usize, bytes: usize, access: Access, key: Key) -> bool {
-        Access::ALL.into_iter().filter(|other| access.conflicts(*other)).any(|other| {
-            // All bytes share their word's entry; they have entries of their own only if some access is narrow.
-            let places = if self.bytes[other as usize].get().is_some() { bytes } else { 1 };
-            (at..at + places).any(|at| self.keys(at, other).any(|found| found.block() != key.block()))
-        })
     }
 
     /// The race in the word at `offset`.

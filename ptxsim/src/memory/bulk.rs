@@ -108,7 +108,7 @@ impl<'a> Context<'a> {
                 allocation.mark_touched(&[at; LANES], &pattern, 1, access);
             }
             if let Some(races) = &self.launch.races {
-                races.note(allocation, at, piece, access, key);
+                races.note(allocation, at, piece, access, |_| key);
             }
             at += piece as u64;
         }

@@ -45,9 +45,16 @@ impl Context<'_> {
         let Some(races) = &self.launch.races else { return Ok(()) };
         let Some(access) = self.checked(access) else { return Ok(()) };
         let block = self.launch.linear_block(self.blocks[self.rank].index);
-        for lane in lanes(pattern.distinct) {
-            let key = Key::new(block, self.pc, (self.warp * LANES + lane) as u32);
-            races.note(allocation, addresses[lane], bytes, access, key);
+        let key = |lane: usize| Key::new(block, self.pc, (self.warp * LANES + lane) as u32);
+        match pattern.run_of_neighbours() {
+            Some((first, (start, length))) => {
+                races.note(allocation, start, length, access, |at| key(first + at / bytes));
+            }
+            None => {
+                for lane in lanes(pattern.distinct) {
+                    races.note(allocation, addresses[lane], bytes, access, |_| key(lane));
+                }
+            }
         }
         Ok(())
     }

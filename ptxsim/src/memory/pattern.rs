@@ -36,6 +36,14 @@ impl Pattern {
         let run = bytes >= 4 && lanes(distinct).all(follows);
         Self { distinct, run: run.then_some((start, bytes * distinct.count_ones() as usize)) }
     }
+
+    /// The run and its first lane, if each of its lanes is the next one.
+    pub fn run_of_neighbours(&self) -> Option<(usize, (u64, usize))> {
+        let first = self.distinct.trailing_zeros() as usize;
+        let lanes = self.distinct.checked_shr(first as u32)?;
+        // A mask without gaps is all ones once shifted down: the next power of two less one.
+        (lanes & lanes.wrapping_add(1) == 0).then_some((first, self.run?))
+    }
 }
 
 /// Whether every lane follows the one before without a gap.
@@ -89,5 +97,19 @@ mod tests {
         assert_eq!(of(16, u32::MAX, |lane| lane / 8 * 16), (0x0101_0101, Some((0, 64))));
         assert_eq!(of(4, u32::MAX, |lane| lane % 4 * 100), (0xf, None));
         assert_eq!(of(4, 0xff00_0000, |lane| lane / 4 * 4), (0x1100_0000, Some((24, 8))));
+    }
+
+    #[test]
+    fn runs_of_neighbours_know_each_byte_s_lane() {
+        let of = |active, address: fn(u64) -> u64| {
+            let addresses = std::array::from_fn(|lane| address(lane as u64));
+            Pattern::of(&addresses, active, 4).run_of_neighbours()
+        };
+        assert_eq!(of(u32::MAX, |lane| lane * 4), Some((0, (0, 128))));
+        assert_eq!(of(u32::MAX, |lane| lane % 8 * 4), Some((0, (0, 32))));
+        assert_eq!(of(0xff0, |lane| lane * 4), Some((4, (16, 32))));
+        assert_eq!(of(1 << 31, |lane| lane * 4), Some((31, (124, 4))));
+        assert_eq!(of(u32::MAX, |lane| lane / 8 * 4), None);
+        assert_eq!(of(u32::MAX, |lane| lane * 8), None);
     }
 }
