@@ -21,8 +21,8 @@ static_assert(BLOCK_THREADS == TILE_THREADS && BLOCK_PIXELS == TILE_M && BLOCK_C
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 3)
 conv3x3_dgrad(const float* __restrict__ dy, const float* __restrict__ filter, float* __restrict__ dx, int N, int H,
               int W, int C, int K) {
-    __shared__ TileA dy_tile;
-    __shared__ TileB filter_tile;
+    __shared__ Slab<TILE_M, BY_COLUMNS> dy_slab;
+    __shared__ Slab<TILE_N, BY_ROWS> filter_slab;
     __shared__ unsigned inside[TILE_M];
 
     const int pixels = N * H * W, gemm_k = TAPS * K;
@@ -39,8 +39,8 @@ conv3x3_dgrad(const float* __restrict__ dy, const float* __restrict__ filter, fl
     dy_at.advance(threadIdx.x % TILE_K, K);
     filter_at.advance(threadIdx.x / TILE_N, K);
     for (int slab = 0; slab < gemm_k; slab += TILE_K) {
-        __syncthreads();  // `inside` is written; the tiles are no longer read for the slab before
-        gather_slab(dy_tile, dy, inside, dy_at, pixel0, W, K);
+        __syncthreads();  // `inside` is written; the slabs before are no longer read
+        gather_slab(dy_slab, dy, inside, dy_at, pixel0, W, K);
         dy_at.advance(TILE_K, K);
 
 #pragma unroll
@@ -48,11 +48,11 @@ conv3x3_dgrad(const float* __restrict__ dy, const float* __restrict__ filter, fl
             const int k = filter_at.channel, tap = TAPS - 1 - filter_at.tap;
             const bool read = tap >= 0 && c < C;
             const float value = read ? filter[(k * TAPS + tap) * C + c] : 0.0f;
-            filter_tile.at[i + threadIdx.x / TILE_N][threadIdx.x % TILE_N] = value;
+            *filter_slab.at(i + threadIdx.x / TILE_N, threadIdx.x % TILE_N) = value;
             filter_at.advance(ROWS_AT_ONCE, K);
         }
-        __syncthreads();  // the tiles are written
-        dx_tile.multiply(dy_tile, filter_tile);
+        __syncthreads();  // the slabs are written
+        dx_tile.multiply(dy_slab, filter_slab);
     }
     dx_tile.store(dx, pixels, C, pixel0, c0);
 }

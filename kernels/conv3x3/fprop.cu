@@ -18,8 +18,8 @@ static_assert(BLOCK_THREADS == TILE_THREADS && BLOCK_PIXELS == TILE_M && BLOCK_C
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 3)
 conv3x3_fprop(const float* __restrict__ x, const float* __restrict__ filter, const float* __restrict__ bias,
               float* __restrict__ y, int N, int H, int W, int C, int K) {
-    __shared__ TileA x_tile;
-    __shared__ TileB filter_tile;
+    __shared__ Slab<TILE_M, BY_COLUMNS> x_slab;
+    __shared__ Slab<TILE_N, BY_COLUMNS> filter_slab;
     __shared__ unsigned inside[TILE_M];
 
     const int pixels = N * H * W, gemm_k = TAPS * C;
@@ -37,21 +37,22 @@ conv3x3_fprop(const float* __restrict__ x, const float* __restrict__ filter, con
 
     TapChannel at = {0, 0};
     at.advance(threadIdx.x % TILE_K, C);
+    float* filter_to = filter_slab.at(threadIdx.x % TILE_K, threadIdx.x / TILE_K);
     for (int slab = 0; slab < gemm_k; slab += TILE_K) {
-        __syncthreads();  // `inside` is written; the tiles are no longer read for the slab before
-        gather_slab(x_tile, x, inside, at, pixel0, W, C);
+        __syncthreads();  // `inside` is written; the slabs before are no longer read
+        gather_slab(x_slab, x, inside, at, pixel0, W, C);
         at.advance(TILE_K, C);
 
-        // filter_tile = filter[k0..k0+63, slab..slab+15], transposed: filter is a matrix [K, 9*C] as it lies.
+        // filter_slab = filter[k0..k0+63, slab..slab+15], transposed: filter is a matrix [K, 9*C] as it lies.
         const int column = slab + threadIdx.x % TILE_K;
 #pragma unroll
         for (int i = 0; i < TILE_N; i += TILE_THREADS / TILE_K) {
             const int k = i + threadIdx.x / TILE_K;
             const bool read = k0 + k < K && column < gemm_k;
-            filter_tile.at[threadIdx.x % TILE_K][k] = read ? filter[(k0 + k) * gemm_k + column] : 0.0f;
+            filter_to[i] = read ? filter[(k0 + k) * gemm_k + column] : 0.0f;
         }
-        __syncthreads();  // the tiles are written
-        y_tile.multiply(x_tile, filter_tile);
+        __syncthreads();  // the slabs are written
+        y_tile.multiply(x_slab, filter_slab);
     }
     y_tile.store(y, pixels, K, pixel0, k0);
 }

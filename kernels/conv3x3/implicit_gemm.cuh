@@ -37,18 +37,19 @@ struct TapChannel {
     }
 };
 
-// Fills a_tile with 16 columns of `gathered` for the 128 pixels from pixel0 on. Lanes are neighbours in gemm_k, so 16
+// Fills a_slab with 16 columns of `gathered` for the 128 pixels from pixel0 on. Lanes are neighbours in gemm_k, so 16
 // of them read 64 contiguous bytes. `at` is this thread's column: threadIdx.x % TILE_K further than the slab's first.
 // Beyond the last tap no bit of `inside` is set, which pads gemm_k with zeros.
-__device__ __forceinline__ void gather_slab(TileA& a_tile, const float* __restrict__ source,
-                                            const unsigned (&inside)[TILE_M], TapChannel at, int pixel0, int W,
-                                            int channels) {
+__device__ __forceinline__ void gather_slab(Slab<TILE_M, BY_COLUMNS>& a_slab,
+                                            const float* __restrict__ source, const unsigned (&inside)[TILE_M],
+                                            TapChannel at, int pixel0, int W, int channels) {
     constexpr int PIXELS_AT_ONCE = TILE_THREADS / TILE_K;
     const int distance = tap_distance(at.tap, W) * channels + at.channel;
+    float* to = a_slab.at(threadIdx.x % TILE_K, threadIdx.x / TILE_K);
 #pragma unroll
     for (int i = 0; i < TILE_M; i += PIXELS_AT_ONCE) {
         const int pixel = i + threadIdx.x / TILE_K;
         const bool read = inside[pixel] >> at.tap & 1;
-        a_tile.at[threadIdx.x % TILE_K][pixel] = read ? source[(pixel0 + pixel) * channels + distance] : 0.0f;
+        to[i] = read ? source[(pixel0 + pixel) * channels + distance] : 0.0f;
     }
 }

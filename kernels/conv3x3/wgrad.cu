@@ -23,8 +23,8 @@ static_assert(BLOCK_THREADS == TILE_THREADS && BLOCK_CHANNELS == TILE_M && BLOCK
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 3)
 conv3x3_wgrad(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ partial, int N, int H,
               int W, int C, int K, int pixels_per_span) {
-    __shared__ TileA dy_tile;
-    __shared__ TileB x_tile;
+    __shared__ Slab<TILE_M, BY_ROWS> dy_slab;
+    __shared__ Slab<TILE_N, BY_ROWS> x_slab;
 
     const int columns = TAPS * C;
     const int k0 = blockIdx.x * TILE_M, column0 = blockIdx.y * TILE_N;
@@ -44,23 +44,23 @@ conv3x3_wgrad(const float* __restrict__ x, const float* __restrict__ dy, float* 
     int w = pixel % W, h = pixel / W % H;
 
     for (int slab = begin; slab < end; slab += TILE_K) {
-        __syncthreads();  // the tiles are no longer read for the slab before
+        __syncthreads();  // the slabs before are no longer read
 #pragma unroll
         for (int i = 0; i < TILE_K; ++i) {
-            dy_tile.at[i][threadIdx.x] = slab + i < end && k < K ? dy[(slab + i) * K + k] : 0.0f;
+            *dy_slab.at(i, threadIdx.x) = slab + i < end && k < K ? dy[(slab + i) * K + k] : 0.0f;
         }
 #pragma unroll
         for (int i = 0; i < TILE_K; i += PIXELS_AT_ONCE) {
             const bool row = static_cast<unsigned>(h + r - 1) < static_cast<unsigned>(H);
             const bool read = row && static_cast<unsigned>(w + s - 1) < static_cast<unsigned>(W) && pixel < end &&
                               column < columns;
-            x_tile.at[i + threadIdx.x / TILE_N][threadIdx.x % TILE_N] = read ? x[pixel * C + distance] : 0.0f;
+            *x_slab.at(i + threadIdx.x / TILE_N, threadIdx.x % TILE_N) = read ? x[pixel * C + distance] : 0.0f;
 
             pixel += PIXELS_AT_ONCE;
             for (w += PIXELS_AT_ONCE; w >= W; w -= W) h = h + 1 == H ? 0 : h + 1;
         }
-        __syncthreads();  // the tiles are written
-        sums.multiply(dy_tile, x_tile);
+        __syncthreads();  // the slabs are written
+        sums.multiply(dy_slab, x_slab);
     }
     sums.store(partial + blockIdx.z * K * columns, K, columns, k0, column0);
 }

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod counters;
 mod driver;
 mod learning;
 mod operations;
