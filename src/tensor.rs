@@ -116,12 +116,46 @@ impl Tensor {
     /// A tensor with every element `value`.
     pub fn full(device: &Device, dtype: DType, shape: &[usize], value: f64) -> Result<Tensor> {
         let len = shape.iter().product();
+        if let Device::Gpu(_) = device {
+            // By the device itself, not by a copy from the host, which no recording can hold.
+            let mut t = Tensor::empty(device, dtype, shape)?;
+            match dtype {
+                DType::F32 => t.gpu_mut()?.fill_words((value as f32).to_bits())?,
+                DType::I32 => t.gpu_mut()?.fill_words((value as i32).cast_unsigned())?,
+                DType::U8 => t.gpu_mut()?.fill(value as u8)?,
+                DType::F64 => t.write(&vec![value; len])?,
+            }
+            return Ok(t);
+        }
         match dtype {
             DType::F32 => Tensor::from_vec(device, vec![value as f32; len], shape),
             DType::F64 => Tensor::from_vec(device, vec![value; len], shape),
             DType::I32 => Tensor::from_vec(device, vec![value as i32; len], shape),
             DType::U8 => Tensor::from_vec(device, vec![value as u8; len], shape),
         }
+    }
+
+    /// Overwrites the elements with `values` of the host, in place: recorded work that reads this
+    /// tensor sees them.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there are not as many, [`Error::Operand`] when they have another type.
+    pub fn write<T: Element>(&mut self, values: &[T]) -> Result<()> {
+        if values.len() != self.len() {
+            return Err(Error::Shape {
+                op: "tensor",
+                expected: format!("{} values for the shape {:?}", self.len(), self.shape),
+                found: format!("{} values", values.len()),
+            });
+        }
+        if T::DTYPE != self.dtype {
+            return Err(self.not_a("any device", T::DTYPE));
+        }
+        match self.storage_mut()? {
+            Storage::Cpu(buffer) => buffer.bytes_mut().copy_from_slice(bytemuck::cast_slice(values)),
+            Storage::Gpu(buffer) => buffer.write(bytemuck::cast_slice(values))?,
+        }
+        Ok(())
     }
 
     fn with_storage(storage: Storage, dtype: DType, shape: &[usize]) -> Tensor {

@@ -4,8 +4,8 @@
 //   padded: the image with 4 black pixels on each side; hole: the HOLE x HOLE pixels around hole_y, hole_x
 // In        images [T,32,32,3] u8; index [N] i32; choices [N,5] i32: crop_y, crop_x, flip, hole_y, hole_x
 // Out       x [N,32,32,3] f32, overwritten (=)
-// Requires  0 <= index[n] < T, 0 <= crop <= 8, by whoever chooses; T*3072, N*3072 < 2^31
-//                                                                         (checked in src/ops/augment/)
+// Requires  0 <= index[n] < T (checked in src/data/images.rs), 0 <= crop <= 8 (by src/data/transforms.rs);
+//           T*3072, N*3072 < 2^31                                         (checked in src/ops/augment/)
 // Launch    grid x: blocks of BLOCK_THREADS threads, one element of x a thread
 // Numerics  f32; a centre of -1: no hole
 // Cost      reads the picked images once, a byte a pixel; writes x once

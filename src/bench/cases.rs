@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::ops::conv3x3::ladder;
-use crate::ops::registry::Arguments;
+use crate::ops::registry::{Arguments, InputShape};
 use crate::tensor::Tensor;
 
 /// Bytes of an f32.
@@ -73,6 +73,16 @@ impl Case {
     /// The row of the registry that it measures.
     pub fn operation(&self) -> &'static str {
         self.work.operation()
+    }
+
+    /// What it is run on.
+    pub(super) fn input_shape(&self) -> InputShape {
+        let own = |name: &&str| name.to_string();
+        InputShape {
+            axes: self.axes.iter().map(|(axis, extent)| (own(axis), *extent)).collect(),
+            attributes: self.attributes.iter().map(|(name, value)| (own(name), *value)).collect(),
+            without: self.without.iter().map(own).collect(),
+        }
     }
 
     /// Whether it can run on a CPU; the ladder's rungs are kernels.

@@ -6,7 +6,6 @@
 
 mod cases;
 mod ceilings;
-mod inputs;
 mod machine;
 mod measure;
 mod prepared;

@@ -1,9 +1,8 @@
 //! A case with its inputs on the device, ready to be run and timed.
 
+use super::Case;
 use super::cases::Work;
-use super::{Case, inputs};
-use crate::device::driver::Graph;
-use crate::device::{Device, Gpu};
+use crate::device::{Device, Gpu, Recording};
 use crate::error::{Error, Result};
 use crate::ops::registry::{self, Arguments};
 use crate::ops::sgd::{self, Sgd};
@@ -31,24 +30,27 @@ pub struct Prepared {
     sets: Vec<Arguments>,
     next: usize,
     calls: usize,
-    graph: Option<Box<dyn Graph>>,
+    recording: Option<Recording>,
 }
 
 impl Prepared {
     /// Puts the inputs of `case` on `device`, and runs it until nothing is first time any more.
     ///
-    /// On a GPU the calls are recorded as one graph and replayed, so that the time is the kernels' own
+    /// On a GPU the calls are recorded as one and replayed, so that the time is the kernels' own
     /// and not the host's; if the driver refuses that, [`Prepared::replayed`] says so.
     ///
     /// # Errors
     /// What the operation or the device reports.
     pub fn new(case: &Case, device: &Device) -> Result<Prepared> {
-        let first = inputs::arguments(case, device, 0)?;
-        let count = ROTATED_BYTES.div_ceil(inputs::bytes(&first).max(1)).clamp(2, MOST_SETS);
-        let others = (1..count).map(|set| inputs::arguments(case, device, set));
+        let (operation, shape) = (registry::find(case.operation())?, case.input_shape());
+        let inputs = |set| operation.random_inputs(&shape, device, set);
+        let first = inputs(0)?;
+        let bytes: usize = first.tensors.values().map(|t| t.len() * t.dtype().size()).sum();
+        let count = ROTATED_BYTES.div_ceil(bytes.max(1)).clamp(2, MOST_SETS);
+        let others = (1..count).map(inputs);
         let sets = [Ok(first)].into_iter().chain(others).collect::<Result<Vec<_>>>()?;
         let mut prepared =
-            Prepared { case: case.clone(), device: device.clone(), sets, next: 0, calls: 1, graph: None };
+            Prepared { case: case.clone(), device: device.clone(), sets, next: 0, calls: 1, recording: None };
         prepared.time(2)?;
         let one = prepared.time(2)? / 2;
         let calls = LEAST_BURST.as_nanos().div_ceil(one.as_nanos().max(1)) as usize;
@@ -56,7 +58,7 @@ impl Prepared {
         if let Device::Gpu(gpu) = device {
             // Every input is read at least once in a replay.
             prepared.calls = prepared.calls.max(prepared.sets.len());
-            prepared.graph = prepared.record(&Arc::clone(gpu)).ok();
+            prepared.recording = prepared.record(&Arc::clone(gpu)).ok();
         }
         Ok(prepared)
     }
@@ -68,7 +70,7 @@ impl Prepared {
 
     /// Whether the calls are one recorded graph, and not queued one by one.
     pub fn replayed(&self) -> bool {
-        self.graph.is_some()
+        self.recording.is_some()
     }
 
     /// The time of [`Prepared::calls`] calls in a row: the device's own on a GPU.
@@ -76,8 +78,8 @@ impl Prepared {
     /// # Errors
     /// What the operation or the device reports.
     pub fn burst(&mut self) -> Result<Duration> {
-        match (&self.graph, &self.device) {
-            (Some(graph), Device::Gpu(gpu)) => time_on_gpu(gpu, || graph.launch()),
+        match (&self.recording, &self.device) {
+            (Some(recording), Device::Gpu(gpu)) => time_on_gpu(gpu, || recording.replay()),
             _ => self.time(self.calls),
         }
     }
@@ -93,17 +95,12 @@ impl Prepared {
         }
     }
 
-    /// The calls as a graph. What they allocate comes from the pool and returns to it: replays write
-    /// to memory that nobody else has while they are timed.
-    fn record(&mut self, gpu: &Arc<Gpu>) -> Result<Box<dyn Graph>> {
-        gpu.driver().begin_capture()?;
-        let queued = self.run(self.calls);
-        let graph = gpu.driver().end_capture();
-        queued?;
-        let graph = graph?;
-        graph.launch()?;
+    /// The calls as one piece of work, replayed once.
+    fn record(&mut self, gpu: &Arc<Gpu>) -> Result<Recording> {
+        let (recording, ()) = gpu.record(|| self.run(self.calls))?;
+        recording.replay()?;
         gpu.driver().synchronize()?;
-        Ok(graph)
+        Ok(recording)
     }
 
     fn run(&mut self, calls: usize) -> Result<()> {

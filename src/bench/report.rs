@@ -101,7 +101,12 @@ impl Report {
         }
         let mut step = BTreeMap::new();
         if plan.filter.is_none() {
-            step.insert("eager", StepTime::measure(device, plan.batch, plan.effort)?);
+            for (how, time) in StepTime::measure(device, plan.batch, plan.effort)? {
+                match time {
+                    Ok(time) => drop(step.insert(how, time)),
+                    Err(e) => drop(failed.insert(format!("step, {how}"), e.to_string())),
+                }
+            }
         }
         for (case, timing, _) in &timed {
             ceilings.matmul_tflops = ceilings.matmul_tflops.max(case.flop / timing.seconds / 1e12);

@@ -1,18 +1,20 @@
 //! The time of a whole training step.
 
-use super::{Effort, Timing};
-use crate::data::{CHANNELS, CLASSES, SIDE};
+use super::{Effort, Timing, measure};
+use crate::data::{Batch, CHANNELS, CLASSES, SIDE};
 use crate::device::Device;
 use crate::error::Result;
-use crate::nn::{Mode, ResNet};
+use crate::nn::ResNet;
 use crate::ops::sgd::Sgd;
-use crate::ops::softmax_nll::softmax_nll;
 use crate::optim::Optimizer;
 use crate::random::{Purpose, Stream};
-use crate::tape::Tape;
 use crate::tensor::{DType, Tensor};
+use crate::train::step;
 use serde::Serialize;
 use std::time::Instant;
+
+/// Times of the step by how it is run.
+pub type Measured = Vec<(&'static str, Result<StepTime>)>;
 
 /// What a training step takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -28,43 +30,48 @@ pub struct StepTime {
 }
 
 impl StepTime {
-    /// Forward, loss, backward and SGD on `n` random images that are on the device already, by the
-    /// host's clock, with the loss read back at the end: what a training loop sees.
+    /// The steps of a training loop on `n` random images that are on the device already, by the host's
+    /// clock, with loss and count read back at the end. By how they are run: `eager`, kernel by kernel,
+    /// and on a GPU also `replayed`, as training does it. One that fails stands as its error.
     ///
     /// # Errors
-    /// What the device reports.
-    pub fn measure(device: &Device, n: usize, effort: Effort) -> Result<StepTime> {
+    /// What the device reports before the first step.
+    pub fn measure(device: &Device, n: usize, effort: Effort) -> Result<Measured> {
         let mut stream = Stream::new(0, Purpose::Test, 0, 1);
         let pixels = (0..n * SIDE * SIDE * CHANNELS).map(|_| stream.between(-2.0, 2.0)).collect();
-        let x = Tensor::from_vec::<f32>(device, pixels, &[n, SIDE, SIDE, CHANNELS])?;
         let labels = (0..n).map(|_| stream.below(CLASSES as u32) as i32).collect();
-        let labels = Tensor::from_vec::<i32>(device, labels, &[n])?;
+        let batch = Batch {
+            x: Tensor::from_vec::<f32>(device, pixels, &[n, SIDE, SIDE, CHANNELS])?,
+            labels: Tensor::from_vec::<i32>(device, labels, &[n])?,
+        };
         let mut net = ResNet::new(device, DType::F32, 64, 0)?;
         let sgd = Sgd { momentum: 0.9, weight_decay: 5e-4, l1: 0.0, nesterov: true };
         let mut optimizer = Optimizer::new(sgd, &mut net)?;
-        let mut step = || -> Result<f64> {
-            let started = Instant::now();
-            let mut tape = Tape::recording();
-            let logits = net.forward(&mut tape, &x, Mode::Train)?;
-            let loss = softmax_nll(&mut tape, &logits, &labels, 0.0)?;
-            let gradients = tape.backward(&loss)?;
-            // Small enough that the loss stays a number however often this is repeated.
-            optimizer.step(&mut net, &gradients, 1e-4)?;
-            loss.to_f64_vec()?;
-            if let Device::Gpu(gpu) = device {
-                gpu.driver().synchronize()?;
-            }
-            Ok(started.elapsed().as_secs_f64())
-        };
-        step()?;
-        let started = Instant::now();
-        let mut seconds = Vec::new();
-        while seconds.len() < effort.least
-            || seconds.len() < effort.most && started.elapsed() < 5 * effort.budget
-        {
-            seconds.push(step()?);
+        // Small enough that the loss stays a number however often the step is repeated.
+        optimizer.set_rate(1e-4)?;
+        let mut eager = || step(&mut net, &mut optimizer, &batch, 0.0);
+        let mut measured = vec![("eager", time(n, effort, || eager()?.read()))];
+        if let Device::Gpu(gpu) = device {
+            let replayed = gpu.record(&mut eager).and_then(|(work, output)| {
+                time(n, effort, || {
+                    work.replay()?;
+                    output.read()
+                })
+            });
+            measured.push(("replayed", replayed));
         }
-        let Timing { seconds, spread, repeats } = Timing::of(&seconds);
-        Ok(StepTime { ms: seconds * 1e3, images_per_s: n as f64 / seconds, spread, repeats })
+        Ok(measured)
     }
+}
+
+/// The time of a step of `n` images, after one that is not counted.
+fn time(n: usize, effort: Effort, mut step: impl FnMut() -> Result<(f64, usize)>) -> Result<StepTime> {
+    step()?;
+    let effort = Effort { budget: 5 * effort.budget, ..effort };
+    let Timing { seconds, spread, repeats } = measure(effort, 1, || {
+        let started = Instant::now();
+        step()?;
+        Ok(started.elapsed())
+    })?;
+    Ok(StepTime { ms: seconds * 1e3, images_per_s: n as f64 / seconds, spread, repeats })
 }

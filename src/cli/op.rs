@@ -56,6 +56,7 @@ impl Op {
             let loaded = loaded.map_err(|why| Error::format(&input, format!("{name}: {why}")))?;
             arguments.tensors.insert(name.clone(), loaded);
         }
+        operation.expect_ranges(&arguments)?;
         let results = operation.run(&mut Tape::no_grad(), &arguments)?;
         let tensors = results
             .iter()

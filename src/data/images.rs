@@ -2,8 +2,8 @@
 
 use super::{CHANNELS, Dataset, IMAGE_BYTES, SIDE};
 use crate::device::Device;
-use crate::error::Result;
-use crate::ops::augment::{Normalization, augment};
+use crate::error::{Error, Result};
+use crate::ops::augment::{CHOICES, Normalization, augment};
 use crate::tensor::{DType, Tensor};
 
 /// The images of a split on a device, as bytes, with their labels.
@@ -12,6 +12,16 @@ pub struct Images {
     pixels: Tensor,
     labels: Vec<u8>,
     device: Device,
+}
+
+/// Which images a batch is made of, and how each is changed, on the device.
+pub struct Draw {
+    /// I32 `[N]`
+    index: Tensor,
+    /// I32 `[N,5]`
+    choices: Tensor,
+    /// Classes, I32 `[N]`.
+    labels: Tensor,
 }
 
 /// What a training step or a test step looks at.
@@ -53,10 +63,10 @@ impl Images {
     }
 
     /// The images `index`, each changed as its row of `choices` says (see
-    /// [`super::transforms::rows`]), normalised.
+    /// [`super::transforms::rows`]), normalised: [`Images::draw`], then [`Images::apply`].
     ///
     /// # Errors
-    /// What the operation reports.
+    /// [`Error::Operand`] when there is no such image; what the operation reports.
     pub fn batch(
         &self,
         index: &[u32],
@@ -64,13 +74,57 @@ impl Images {
         normalization: &Normalization,
         dtype: DType,
     ) -> Result<Batch> {
+        self.apply(&self.draw(index, choices)?, normalization, dtype)
+    }
+
+    /// Puts on the device which images a batch is made of, and how they are changed.
+    ///
+    /// # Errors
+    /// [`Error::Operand`] when there is no such image; what the device reports.
+    pub fn draw(&self, index: &[u32], choices: Vec<i32>) -> Result<Draw> {
         let n = index.len();
-        let labels = index.iter().map(|&i| i32::from(self.label(i))).collect();
-        let index = Tensor::from_vec(&self.device, index.iter().map(|&i| i as i32).collect(), &[n])?;
-        let choices = Tensor::from_vec(&self.device, choices, &[n, 5])?;
-        Ok(Batch {
-            x: augment(&self.pixels, &index, &choices, normalization, dtype)?,
+        let (index, labels) = self.checked(index)?;
+        Ok(Draw {
+            index: Tensor::from_vec(&self.device, index, &[n])?,
+            choices: Tensor::from_vec(&self.device, choices, &[n, CHOICES])?,
             labels: Tensor::from_vec(&self.device, labels, &[n])?,
         })
+    }
+
+    /// Puts another batch of as many images in the place of `draw`: recorded work that reads it sees
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Images::draw`]; [`Error::Shape`] when there are not as many.
+    pub fn redraw(&self, draw: &mut Draw, index: &[u32], choices: &[i32]) -> Result<()> {
+        let (index, labels) = self.checked(index)?;
+        draw.index.write(&index)?;
+        draw.choices.write(choices)?;
+        draw.labels.write(&labels)
+    }
+
+    /// The images of `draw`, changed and normalised.
+    ///
+    /// # Errors
+    /// What the operation reports.
+    pub fn apply(&self, draw: &Draw, normalization: &Normalization, dtype: DType) -> Result<Batch> {
+        Ok(Batch {
+            x: augment(&self.pixels, &draw.index, &draw.choices, normalization, dtype)?,
+            labels: draw.labels.clone(),
+        })
+    }
+
+    /// The indices as the kernel takes them, and the labels. Here they are checked, while the host
+    /// has them: the kernel trusts them.
+    fn checked(&self, index: &[u32]) -> Result<(Vec<i32>, Vec<i32>)> {
+        if let Some((row, image)) = index.iter().enumerate().find(|(_, i)| **i as usize >= self.len()) {
+            return Err(Error::Operand {
+                op: "batch",
+                expected: format!("images in 0..{}", self.len()),
+                found: format!("{image} at row {row}"),
+            });
+        }
+        let labels = index.iter().map(|&i| self.label(i).into()).collect();
+        Ok((index.iter().map(|&i| i as i32).collect(), labels))
     }
 }

@@ -10,7 +10,7 @@ pub mod report;
 pub mod source;
 pub mod transforms;
 
-pub use images::{Batch, Images};
+pub use images::{Batch, Draw, Images};
 pub use source::{Places, Source, Splits, Wanted};
 
 /// Classes of every data set here: a label is a byte below this.

@@ -44,7 +44,7 @@ impl CudaDriver {
     /// [`Error::NoDevice`] when this machine, its driver or this build cannot serve it.
     pub fn open(ordinal: usize) -> Result<CudaDriver> {
         let version = probe(ordinal)?;
-        let context = CudaContext::new(ordinal).map_err(driver("opening the GPU"))?;
+        let context = CudaContext::new(ordinal).map_err(not_opened)?;
         // SAFETY: cudarc's memory objects, whose accesses the tracking would order between streams,
         // are not used here, and there is one stream.
         unsafe { context.disable_event_tracking() };
@@ -162,6 +162,13 @@ impl Driver for CudaDriver {
         // SAFETY: the buffer has at least `bytes` bytes and lives until the stream has done this.
         unsafe { result::memset_d8_async(to, value, bytes, self.stream.cu_stream()) }
             .map_err(driver("filling GPU memory"))
+    }
+
+    fn fill_words(&self, to: u64, word: u32, words: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: as in `fill`; device allocations are aligned to words.
+        let status = unsafe { sys::cuMemsetD32Async(to, word, words, self.stream.cu_stream()) };
+        status.result().map_err(driver("filling GPU memory"))
     }
 
     fn launch(&self, entry: &'static Entry, grid: Grid, args: &[Arg]) -> Result<()> {
@@ -285,6 +292,18 @@ fn probe(ordinal: usize) -> Result<i32> {
     ))
 }
 
+/// A GPU that other programs keep to themselves, or whose memory they fill, is none to be had.
+fn not_opened(error: DriverError) -> Error {
+    match error.0 {
+        sys::CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE | sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => no_device(
+            format!("the GPU is taken: the driver says {}", words(error)),
+            "wait for what uses it (nvidia-smi shows it), choose another by CUDA_VISIBLE_DEVICES, or use \
+             --device cpu",
+        ),
+        _ => driver("opening the GPU")(error),
+    }
+}
+
 fn describe(context: &CudaContext, version: i32) -> std::result::Result<DeviceInfo, DriverError> {
     let (major, minor) = context.compute_capability()?;
     let multiprocessors =
@@ -346,4 +365,29 @@ fn words(error: DriverError) -> String {
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
     let name = error.error_name().map_or_else(|_| format!("{:?}", error.0), text);
     error.error_string().map_or(name.clone(), |reason| format!("{name}: {}", text(reason)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_no_image_fits_is_told_what_there_is() {
+        let info = DeviceInfo {
+            name: "old".into(),
+            compute_capability: (7, 5),
+            multiprocessors: 1,
+            memory_bytes: 1,
+            driver_version: "12.0".into(),
+        };
+        match expect_images(&info) {
+            Err(error) => {
+                let said = error.to_string();
+                for part in ["sm_75", "sm_80", "PTX for sm_80 and newer", "--device cpu"] {
+                    assert!(said.contains(part), "{part} is missing in: {said}");
+                }
+            }
+            Ok(()) => assert!(kernels::NVRTC_MISSING.is_some(), "a build with kernels has none for sm_75"),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What the GPU host code needs of a driver. `cuda` (the real one) and `sim` (the PTX simulator)
 //! implement it, so every launch the host code makes can be run, and checked, without a GPU.
 
-use super::kernels::{Entry, Launch};
+use super::kernels::Entry;
 use crate::error::Result;
 use std::fmt;
 use std::marker::PhantomData;
@@ -36,6 +36,9 @@ pub trait Driver: Send + Sync {
     /// Sets every byte to `value`.
     fn fill(&self, to: u64, value: u8, bytes: usize) -> Result<()>;
 
+    /// Sets `words` times four bytes to `word`.
+    fn fill_words(&self, to: u64, word: u32, words: usize) -> Result<()>;
+
     /// Queues a kernel, loading its module at the first use.
     ///
     /// # Errors
@@ -46,7 +49,10 @@ pub trait Driver: Send + Sync {
     /// Waits for all work queued so far, and reports what failed in it.
     fn synchronize(&self) -> Result<()>;
 
-    /// Starts recording the work queued from here on, instead of doing it.
+    /// Starts recording the work queued from here on, instead of doing it. [`Gpu::record`] calls
+    /// this, and keeps the memory that the work needs.
+    ///
+    /// [`Gpu::record`]: super::Gpu::record
     fn begin_capture(&self) -> Result<()>;
 
     /// Ends the recording; the graph repeats the recorded work at each [`Graph::launch`].
@@ -160,7 +166,7 @@ macro_rules! pointer {
 pointer!(Ptr);
 pointer!(PtrMut);
 
-/// One kernel argument. The generated [`Launch`] structures make them, in the kernel's order.
+/// One kernel argument. The generated [`Launch`](super::kernels::Launch) structures make them, in the kernel's order.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg {
     /// An address in device memory.
@@ -198,10 +204,3 @@ macro_rules! arg_from {
 }
 
 arg_from!(i32 => I32, u32 => U32, u64 => U64, f32 => F32);
-
-impl dyn Driver {
-    /// Queues `kernel` with its own arguments.
-    pub fn launch_kernel<K: Launch>(&self, kernel: &K, grid: Grid) -> Result<()> {
-        self.launch(K::ENTRY, grid, &kernel.args())
-    }
-}

@@ -6,6 +6,7 @@
 //! | `cuda` | `ops/*/gpu.rs` launching kernels/ | [`GpuBuffer`] behind the CUDA driver |
 //! | `sim`  | the same host code, the same kernels | [`GpuBuffer`] behind the PTX simulator |
 
+mod blocks;
 mod cpu;
 mod cuda;
 pub mod driver;
@@ -14,7 +15,7 @@ pub mod kernels;
 mod sim;
 
 pub use cpu::{CpuBuffer, Element, Real};
-pub use gpu::{Gpu, GpuBuffer};
+pub use gpu::{Gpu, GpuBuffer, Recording};
 pub use sim::{LaunchLog, SimArch, SimLaunch};
 
 use crate::error::{Error, Result};

@@ -80,16 +80,9 @@ struct Simulator {
     modules: Mutex<HashMap<&'static str, ptxsim::Module>>,
     /// Sizes of the live allocations by address.
     live: Mutex<HashMap<u64, usize>>,
-    recording: Mutex<Option<Recording>>,
+    /// What is recorded between [`Driver::begin_capture`] and [`Driver::end_capture`].
+    recording: Mutex<Option<Vec<Work>>>,
     log: Option<LaunchLog>,
-}
-
-/// What is recorded between [`Driver::begin_capture`] and [`Driver::end_capture`].
-#[derive(Default)]
-struct Recording {
-    work: Vec<Work>,
-    /// Memory freed meanwhile: the graph works in it, so it lives as long as the graph.
-    freed: Vec<u64>,
 }
 
 /// One piece of a stream's work.
@@ -97,6 +90,7 @@ enum Work {
     Launch { entry: &'static Entry, grid: Grid, args: Vec<Arg> },
     Copy { to: u64, from: u64, bytes: usize },
     Fill { to: u64, value: u8, bytes: usize },
+    FillWords { to: u64, word: u32, words: usize },
 }
 
 impl SimDriver {
@@ -131,7 +125,7 @@ impl SimDriver {
     /// Does `work`, or records it while a recording is on.
     fn queue(&self, work: Work) -> Result<()> {
         if let Some(recording) = &mut *lock(&self.0.recording) {
-            recording.work.push(work);
+            recording.push(work);
             return Ok(());
         }
         self.0.run(&work)
@@ -155,6 +149,10 @@ impl Simulator {
             }
             &Work::Fill { to, value, bytes } => {
                 self.device.fill(to, value, bytes).map_err(driver("filling the simulated GPU's memory"))
+            }
+            &Work::FillWords { to, word, words } => {
+                let bytes = word.to_ne_bytes().repeat(words);
+                self.device.write(to, &bytes).map_err(driver("filling the simulated GPU's memory"))
             }
         }
     }
@@ -206,13 +204,6 @@ impl Simulator {
         modules.insert(entry.module.file, module.clone());
         Ok(module)
     }
-
-    fn free(&self, address: u64) {
-        if lock(&self.live).remove(&address).is_some() {
-            // What is in `live` is there to be freed.
-            let _ = self.device.free(address);
-        }
-    }
 }
 
 impl Driver for SimDriver {
@@ -232,9 +223,9 @@ impl Driver for SimDriver {
     }
 
     fn free(&self, address: u64) {
-        match &mut *lock(&self.0.recording) {
-            Some(recording) => recording.freed.push(address),
-            None => self.0.free(address),
+        if lock(&self.0.live).remove(&address).is_some() {
+            // What is in `live` is there to be freed.
+            let _ = self.0.device.free(address);
         }
     }
 
@@ -266,6 +257,10 @@ impl Driver for SimDriver {
         self.queue(Work::Fill { to, value, bytes })
     }
 
+    fn fill_words(&self, to: u64, word: u32, words: usize) -> Result<()> {
+        self.queue(Work::FillWords { to, word, words })
+    }
+
     fn launch(&self, entry: &'static Entry, grid: Grid, args: &[Arg]) -> Result<()> {
         self.queue(Work::Launch { entry, grid, args: args.to_vec() })
     }
@@ -280,15 +275,15 @@ impl Driver for SimDriver {
             let why = "work is recorded already".into();
             return Err(Error::Driver { call: "starting to record work", why });
         }
-        *recording = Some(Recording::default());
+        *recording = Some(Vec::new());
         Ok(())
     }
 
     fn end_capture(&self) -> Result<Box<dyn Graph>> {
-        let recording = lock(&self.0.recording).take();
-        let recording = recording
-            .ok_or(Error::Driver { call: "recording work", why: "no recording was started".into() })?;
-        Ok(Box::new(RecordedGraph { simulator: Arc::clone(&self.0), recording }))
+        let work = lock(&self.0.recording).take();
+        let work =
+            work.ok_or(Error::Driver { call: "recording work", why: "no recording was started".into() })?;
+        Ok(Box::new(RecordedGraph { simulator: Arc::clone(&self.0), work }))
     }
 
     fn record_event(&self) -> Result<Box<dyn Event>> {
@@ -303,18 +298,12 @@ impl Driver for SimDriver {
 
 struct RecordedGraph {
     simulator: Arc<Simulator>,
-    recording: Recording,
+    work: Vec<Work>,
 }
 
 impl Graph for RecordedGraph {
     fn launch(&self) -> Result<()> {
-        self.recording.work.iter().try_for_each(|work| self.simulator.run(work))
-    }
-}
-
-impl Drop for RecordedGraph {
-    fn drop(&mut self) {
-        self.recording.freed.iter().for_each(|&address| self.simulator.free(address));
+        self.work.iter().try_for_each(|work| self.simulator.run(work))
     }
 }
 

@@ -11,7 +11,7 @@
 //! With w = 64 it has 6,574,090 parameters.
 
 use super::init::Init;
-use super::{BatchNorm, Conv3x3, Linear, Mode, Slot, Slots};
+use super::{BatchNorm, Conv3x3, Linear, Mode, Slot, SlotValue, Slots};
 use crate::data::{CHANNELS, CLASSES};
 use crate::device::Device;
 use crate::error::Result;
@@ -62,6 +62,16 @@ impl ResNet {
     /// `x [N,32,32,3]` to logits `[N,10]`.
     pub fn forward(&mut self, tape: &mut Tape, x: &Tensor, mode: Mode) -> Result<Tensor> {
         self.forward_observed(tape, x, mode, &mut |_| {})
+    }
+
+    /// Counts a training batch in every batch norm, as [`ResNet::forward`] does: for a replay of
+    /// recorded work, in which the host has no part.
+    pub fn count_batch(&mut self) {
+        for slot in self.slots() {
+            if let SlotValue::Counter(batches) = slot.value {
+                *batches += 1;
+            }
+        }
     }
 
     /// As [`ResNet::forward`], showing `observe` what every layer puts out, in order.

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::nn::{ResNet, Slot, SlotValue};
 use crate::ops::sgd::{self, Sgd};
 use crate::tape::Gradients;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// SGD with one velocity for each parameter, in the order of the network's slots.
 pub struct Optimizer {
@@ -29,10 +29,25 @@ impl Optimizer {
         Ok(Optimizer { sgd, velocities, rate: Tensor::zeros(&device, dtype, &[1])? })
     }
 
-    /// One step along `gradients` at the learning rate `lr`. A parameter that has no gradient, since
-    /// the loss does not depend on it, stays.
+    /// One step along `gradients` at the learning rate `lr`: [`Optimizer::set_rate`], then
+    /// [`Optimizer::update`].
     pub fn step(&mut self, net: &mut ResNet, gradients: &Gradients, lr: f64) -> Result<()> {
-        self.rate = Tensor::full(&self.rate.device(), self.rate.dtype(), &[1], lr)?;
+        self.set_rate(lr)?;
+        self.update(net, gradients)
+    }
+
+    /// Sets the learning rate of the updates to come. It is read on the device, at its one place
+    /// there: a recorded update that is replayed takes the rate set last.
+    pub fn set_rate(&mut self, lr: f64) -> Result<()> {
+        match self.rate.dtype() {
+            DType::F64 => self.rate.write(&[lr]),
+            _ => self.rate.write(&[lr as f32]),
+        }
+    }
+
+    /// One step along `gradients`. A parameter that has no gradient, since the loss does not depend
+    /// on it, stays.
+    pub fn update(&mut self, net: &mut ResNet, gradients: &Gradients) -> Result<()> {
         for ((_, parameter), velocity) in parameters(net).zip(&mut self.velocities) {
             if let Some(gradient) = gradients.get(parameter) {
                 sgd::step(&self.sgd, &self.rate, gradient, parameter, velocity)?;

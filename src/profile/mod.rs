@@ -67,7 +67,7 @@ pub fn profile(kernel: &str, given: &Shape, arch: SimArch) -> Result<Profile> {
     let shape = inputs::complete(operation, study, given)?;
     let log = LaunchLog::default();
     let (device, _) = Device::sim(arch, Some(log.clone()))?;
-    let arguments = inputs::arguments(operation, &shape, &device)?;
+    let arguments = operation.random_inputs(&inputs::input_shape(operation, &shape), &device, 0)?;
     match study.work {
         Work::Operation(_) => drop(operation.run(&mut Tape::no_grad(), &arguments)?),
         Work::Rung(_, run) => drop(run(&arguments)?),

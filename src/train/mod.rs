@@ -7,6 +7,7 @@ mod metrics;
 mod plain_steps;
 mod range_test;
 mod run_dir;
+mod step;
 pub mod tensorboard;
 mod trainer;
 
@@ -17,4 +18,5 @@ pub use metrics::{EpochMetrics, Metrics, StepMetrics, missing_metrics, read_epoc
 pub use plain_steps::{PlainSteps, Rows, StepsOutcome};
 pub use range_test::range_test;
 pub use run_dir::RunDir;
+pub use step::{StepOutput, Steps, step};
 pub use trainer::{Observer, Observers, Outcome, Trainer};

@@ -1,15 +1,12 @@
 //! The learning-rate range test of a run's settings.
 
-use super::TrainConfig;
+use super::{Steps, TrainConfig};
 use crate::data::Images;
 use crate::data::transforms::{order, rows};
 use crate::error::Result;
-use crate::nn::{Mode, ResNet};
-use crate::ops::metrics::correct;
-use crate::ops::softmax_nll::softmax_nll;
+use crate::nn::ResNet;
 use crate::optim::Optimizer;
 use crate::optim::lr_finder::{RangeTest, Snapshot, Sweep};
-use crate::tape::Tape;
 
 /// Runs `test` on `net` with the batches that a run of `config` would train on, over and over if need
 /// be, and puts `net` and `optimizer` back as they were, to the bit. `watch` hears of each step; what
@@ -39,8 +36,8 @@ fn sweep(
     optimizer: &mut Optimizer,
     watch: &mut dyn FnMut(usize, f64) -> Result<()>,
 ) -> Result<Sweep> {
-    let dtype = config.precision.dtype();
     let batches = train.len().div_ceil(config.batch);
+    let mut steps = Steps::new(config);
     test.run(|i, lr| {
         watch(i, lr)?;
         let epoch = (i / batches) as u32;
@@ -48,13 +45,7 @@ fn sweep(
         let first = i % batches * config.batch;
         let index = &order[first..(first + config.batch).min(order.len())];
         let choices = rows(config.seed, epoch, index, config.augment);
-        let batch = train.batch(index, choices, &config.normalization.into(), dtype)?;
-        let mut tape = Tape::recording();
-        let logits = net.forward(&mut tape, &batch.x, Mode::Train)?;
-        let loss = softmax_nll(&mut tape, &logits, &batch.labels, config.label_smoothing)?;
-        let gradients = tape.backward(&loss)?;
-        optimizer.step(net, &gradients, lr)?;
-        let right = correct(&logits, &batch.labels)?.to_vec::<i32>()?[0];
-        Ok((loss.to_f64_vec()?[0], f64::from(right) / index.len() as f64))
+        let (loss, correct) = steps.run(net, optimizer, train, index, choices, lr)?;
+        Ok((loss, correct as f64 / index.len() as f64))
     })
 }

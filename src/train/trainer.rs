@@ -1,18 +1,16 @@
 //! The training loop.
 
 use super::{
-    Checkpoint, EpochMetrics, Evaluation, Metrics, Progress, RunDir, StepMetrics, TrainConfig, evaluate,
+    Checkpoint, EpochMetrics, Evaluation, Metrics, Progress, RunDir, StepMetrics, Steps, TrainConfig,
+    evaluate,
 };
 use crate::data::transforms::{order, rows};
 use crate::data::{Images, Splits};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::nn::{Mode, ResNet, state};
-use crate::ops::metrics::correct;
-use crate::ops::softmax_nll::softmax_nll;
+use crate::nn::{ResNet, state};
 use crate::optim::Optimizer;
 use crate::optim::schedule::OneCycle;
-use crate::tape::Tape;
 use crate::tensor::DType;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,6 +65,7 @@ pub struct Trainer {
     classes: Vec<String>,
     net: ResNet,
     optimizer: Optimizer,
+    steps: Steps,
     run: RunDir,
     progress: Progress,
 }
@@ -85,6 +84,7 @@ impl Trainer {
             classes: data.train.classes.clone(),
             optimizer: Optimizer::new(config.sgd(), &mut net)?,
             progress: Progress::default(),
+            steps: Steps::new(&config),
             config,
             device,
             dtype,
@@ -110,6 +110,8 @@ impl Trainer {
             other => other,
         };
         let checkpoint = Checkpoint::read(&path).map_err(damaged)?;
+        // A step recorded before would work on the tensors that are replaced here.
+        self.steps = Steps::new(&self.config);
         checkpoint
             .restore(&mut self.net, &mut self.optimizer, &self.device, self.dtype)
             .map_err(|e| damaged(e.about_file(&path)))?;
@@ -211,18 +213,12 @@ impl Trainer {
         schedule.rate(self.progress.epochs as f64 + batch as f64 / self.batches() as f64)
     }
 
-    /// One step on the images `index`: forward, backward, update. Returns the mean loss and how many
-    /// were classified right, both from before the update.
+    /// One step on the images `index`. Returns the mean loss and how many were classified right, both
+    /// from before the update.
     fn step(&mut self, index: &[u32], lr: f64) -> Result<(f64, usize)> {
         let config = &self.config;
         let choices = rows(config.seed, self.progress.epochs as u32, index, config.augment);
-        let batch = self.train.batch(index, choices, &config.normalization.into(), self.dtype)?;
-        let mut tape = Tape::recording();
-        let logits = self.net.forward(&mut tape, &batch.x, Mode::Train)?;
-        let loss = softmax_nll(&mut tape, &logits, &batch.labels, self.config.label_smoothing)?;
-        let gradients = tape.backward(&loss)?;
-        self.optimizer.step(&mut self.net, &gradients, lr)?;
-        Ok((loss.to_f64_vec()?[0], correct(&logits, &batch.labels)?.to_vec::<i32>()?[0] as usize))
+        self.steps.run(&mut self.net, &mut self.optimizer, &self.train, index, choices, lr)
     }
 
     fn test(&mut self) -> Result<Evaluation> {

@@ -2,8 +2,9 @@
 
 use crate::common::cases::{CASES, Case, LARGE_CASES, floats, reals};
 use crate::common::compare::assert_close;
-use crate::{bits, gpu, on, poison};
+use crate::{bits, on, poison, silicon, simulated};
 use cugrad::ops::conv3x3::{self, conv3x3, ladder};
+use cugrad::ops::registry::OPERATIONS;
 use cugrad::{DType, Device, Tape, Tensor};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -13,41 +14,57 @@ const TOLERANCE: f64 = 1e-5;
 
 /// The network's shapes, with so few images that the reference takes seconds.
 const NETWORK_CASES: &[Case] = &[
-    conv("conv3x3_fprop", &[("N", 3), ("H", 32), ("W", 32), ("C", 3), ("K", 64)]),
-    conv("conv3x3_fprop", CONV32),
-    conv("conv3x3_fprop", CONV16),
-    conv("conv3x3_fprop", CONV8),
-    conv("conv3x3_fprop", CONV4),
-    conv("conv3x3_dgrad", CONV32),
-    conv("conv3x3_dgrad", CONV16),
-    conv("conv3x3_dgrad", CONV8),
-    conv("conv3x3_dgrad", CONV4),
-    conv("conv3x3_wgrad", &[("N", 3), ("H", 32), ("W", 32), ("C", 3), ("K", 64)]),
-    conv("conv3x3_wgrad", CONV32),
-    conv("conv3x3_wgrad", CONV16),
-    conv("conv3x3_wgrad", CONV8),
-    conv("conv3x3_wgrad", CONV4),
-    conv("conv3x3_bias_grad", CONV32),
-    conv("bn_relu_add_fprop", NORM32),
-    conv("bn_relu_add_fprop", NORM4),
-    conv("bn_relu_add_dgrad", NORM32),
-    conv("bn_relu_add_dgrad", NORM4),
-    conv("bn_relu_add_eval", NORM32),
-    conv("batchnorm_fprop", NORM32),
-    conv("batchnorm_dgrad", NORM32),
-    pool("maxpool_argmax", POOL2, WINDOW2),
-    pool("maxpool_dgrad", POOL2, WINDOW2),
-    pool("maxpool_argmax", POOL4, WINDOW4),
-    pool("maxpool_dgrad", POOL4, WINDOW4),
-    conv("linear_fprop", HEAD),
-    conv("linear_dgrad", HEAD),
-    conv("linear_wgrad", HEAD),
-    conv("softmax_nll_fprop", HEAD),
-    conv("softmax_nll_dgrad", HEAD),
+    case("conv3x3_fprop", CONV_PREP),
+    case("conv3x3_fprop", CONV32),
+    case("conv3x3_fprop", CONV16),
+    case("conv3x3_fprop", CONV8),
+    case("conv3x3_fprop", CONV4),
+    case("conv3x3_dgrad", CONV32),
+    case("conv3x3_dgrad", CONV16),
+    case("conv3x3_dgrad", CONV8),
+    case("conv3x3_dgrad", CONV4),
+    case("conv3x3_wgrad", CONV_PREP),
+    case("conv3x3_wgrad", CONV32),
+    case("conv3x3_wgrad", CONV16),
+    case("conv3x3_wgrad", CONV8),
+    case("conv3x3_wgrad", CONV4),
+    case("conv3x3_bias_grad", CONV_PREP),
+    case("conv3x3_bias_grad", CONV32),
+    case("conv3x3_bias_grad", CONV8),
+    case("bn_relu_add_fprop", NORM32),
+    case("bn_relu_add_fprop", NORM4),
+    case("bn_relu_add_dgrad", NORM32),
+    case("bn_relu_add_dgrad", NORM4),
+    case("bn_relu_add_eval", NORM32),
+    case("bn_relu_add_eval", NORM4),
+    case("batchnorm_fprop", NORM32),
+    case("batchnorm_eval", NORM4),
+    case("batchnorm_dgrad", NORM32),
+    with(case("batchnorm_update_running", NORM4), &[("rows", 1024.0)]),
+    case("relu_fprop", NORM32),
+    case("relu_dgrad", NORM32),
+    case("residual_add_fprop", NORM4),
+    with(case("maxpool_fprop", POOL2), WINDOW2),
+    with(case("maxpool_argmax", POOL2), WINDOW2),
+    with(case("maxpool_dgrad", POOL2), WINDOW2),
+    with(case("maxpool_fprop", POOL4), WINDOW4),
+    with(case("maxpool_argmax", POOL4), WINDOW4),
+    with(case("maxpool_dgrad", POOL4), WINDOW4),
+    case("linear_fprop", HEAD),
+    case("linear_dgrad", HEAD),
+    case("linear_wgrad", HEAD),
+    case("linear_bias_grad", HEAD),
+    case("softmax_nll_fprop", HEAD),
+    case("softmax_nll_log_probs", HEAD),
+    case("softmax_nll_dgrad", HEAD),
+    case("metrics_correct", HEAD),
+    with(case("sgd_step", FILTER), &[("weight_decay", 5e-4), ("nesterov", 1.0)]),
+    case("augment_apply", &[("N", 512), ("T", 600)]),
 ];
 
 type Axes = &'static [(&'static str, usize)];
 
+const CONV_PREP: Axes = &[("N", 3), ("H", 32), ("W", 32), ("C", 3), ("K", 64)];
 const CONV32: Axes = &[("N", 2), ("H", 32), ("W", 32), ("C", 64), ("K", 128)];
 const CONV16: Axes = &[("N", 3), ("H", 16), ("W", 16), ("C", 128), ("K", 256)];
 const CONV8: Axes = &[("N", 3), ("H", 8), ("W", 8), ("C", 256), ("K", 512)];
@@ -57,33 +74,41 @@ const NORM4: Axes = &[("N", 64), ("H", 4), ("W", 4), ("C", 512)];
 const POOL2: Axes = &[("N", 4), ("P", 16), ("Q", 16), ("H", 32), ("W", 32), ("C", 128)];
 const POOL4: Axes = &[("N", 64), ("P", 1), ("Q", 1), ("H", 4), ("W", 4), ("C", 512)];
 const HEAD: Axes = &[("N", 512), ("C", 512), ("K", 10)];
-const WINDOW2: Axes64 = &[("window", 2.0)];
-const WINDOW4: Axes64 = &[("window", 4.0)];
+/// layer3's largest filter.
+const FILTER: Axes = &[("I", 512), ("J", 9 * 512)];
+const WINDOW2: Attributes = &[("window", 2.0)];
+const WINDOW4: Attributes = &[("window", 4.0)];
 
-type Axes64 = &'static [(&'static str, f64)];
+type Attributes = &'static [(&'static str, f64)];
 
-const fn conv(op: &'static str, axes: Axes) -> Case {
-    pool(op, axes, &[])
+const fn case(op: &'static str, axes: Axes) -> Case {
+    Case { op, axes, attributes: &[], without: &[] }
 }
 
-const fn pool(op: &'static str, axes: Axes, attributes: Axes64) -> Case {
-    Case { op, axes, attributes, without: &[] }
+const fn with(case: Case, attributes: Attributes) -> Case {
+    Case { attributes, ..case }
 }
 
-/// Runs every case on the GPU with fresh inputs, into poisoned memory, twice: both must have the
+#[test]
+fn every_operation_has_a_case_at_the_networks_shapes() {
+    for operation in OPERATIONS {
+        assert!(NETWORK_CASES.iter().any(|case| case.op == operation.name), "{}", operation.name);
+    }
+}
+
+/// Runs every case on `device` with fresh inputs, into poisoned memory, twice: both must have the
 /// same bits, and be the reference's.
-fn check(cases: &[Case]) {
-    let (device, _) = gpu();
+fn check(device: &Device, cases: &[Case]) {
     for (seed, case) in cases.iter().enumerate() {
         let seed = 1000 + seed as u64;
         let want = case.operation().run(&mut Tape::no_grad(), &case.arguments(DType::F64, seed)).unwrap();
-        let arguments = on(&device, &case.arguments(DType::F32, seed));
+        let arguments = on(device, &case.arguments(DType::F32, seed));
         let run = || case.operation().run(&mut Tape::no_grad(), &arguments).unwrap();
         let first = run();
         let shapes = first.iter().map(|(name, t)| (*name, t.to_device(&Device::Cpu).unwrap())).collect();
         let first_bits: Vec<_> = first.values().map(bits).collect();
         drop(first);
-        poison(&device, &shapes);
+        poison(device, &shapes);
         let second = run();
         for ((name, t), first_bits) in second.iter().zip(first_bits) {
             let what = format!("{case}: {name}");
@@ -95,31 +120,34 @@ fn check(cases: &[Case]) {
 }
 
 #[test]
+fn the_simulators_kernels_match_the_f64_reference_twice() {
+    check(&simulated(), CASES);
+}
+
+#[test]
 #[ignore = "needs a GPU"]
 fn small_kernels_match_the_f64_reference_twice() {
-    check(CASES);
+    check(&silicon(), CASES);
 }
 
 #[test]
 #[ignore = "needs a GPU"]
 fn large_kernels_match_the_f64_reference_twice() {
-    check(LARGE_CASES);
+    check(&silicon(), LARGE_CASES);
 }
 
 #[test]
 #[ignore = "needs a GPU"]
 fn kernels_at_the_networks_shapes_match_the_f64_reference_twice() {
-    check(NETWORK_CASES);
+    check(&silicon(), NETWORK_CASES);
 }
 
 fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
     floats(reals(shape.iter().product(), &mut StdRng::seed_from_u64(seed)), shape, dtype)
 }
 
-#[test]
-#[ignore = "needs a GPU"]
-fn small_rungs_of_the_ladder_match_the_f64_reference() {
-    let (device, _) = gpu();
+/// Runs the rungs of the convolution's ladder on `device`.
+fn check_rungs(device: &Device) {
     for [n, h, w, c, k] in [[2, 5, 3, 3, 5], [1, 1, 1, 2, 1], [1, 4, 6, 16, 17], [3, 8, 8, 24, 33]] {
         let shapes = [vec![n, h, w, c], vec![k, 3, 3, c], vec![n, h, w, k], vec![k]];
         let inputs = |dtype| [0, 1, 2, 3].map(|i| random(&shapes[i], 5 + i as u64, dtype));
@@ -130,7 +158,7 @@ fn small_rungs_of_the_ladder_match_the_f64_reference() {
             conv3x3::dgrad(&dy, &filter).unwrap(),
             conv3x3::wgrad(&x, &dy).unwrap(),
         ];
-        let [x, filter, dy, bias] = inputs(DType::F32).map(|t| t.to_device(&device).unwrap());
+        let [x, filter, dy, bias] = inputs(DType::F32).map(|t| t.to_device(device).unwrap());
         let got = [
             ladder::fprop_naive(&x, &filter, Some(&bias)).unwrap(),
             ladder::dgrad_naive(&dy, &filter).unwrap(),
@@ -142,4 +170,15 @@ fn small_rungs_of_the_ladder_match_the_f64_reference() {
             assert_close(&what, &values, &want, got.shape(), TOLERANCE);
         }
     }
+}
+
+#[test]
+fn the_simulators_rungs_match_the_f64_reference() {
+    check_rungs(&simulated());
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn small_rungs_of_the_ladder_match_the_f64_reference() {
+    check_rungs(&silicon());
 }

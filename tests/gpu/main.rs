@@ -1,6 +1,9 @@
 //! What only a GPU can show. The tests marked "needs a GPU" run with `cargo test --release --test gpu
 //! -- --ignored`, or from the folder that `scripts/gpu-pack` makes, where there is no cargo. Those
 //! called `small` are also run under compute-sanitizer.
+//!
+//! A test's body takes the device. Each is also run, at small sizes, on the simulator, where every
+//! machine can: so what fails on a GPU is the GPU's doing and not the test's.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -9,17 +12,28 @@ mod kernels;
 mod network;
 mod simulator;
 
-use cugrad::device::Gpu;
+use cugrad::device::{Gpu, SimArch};
 use cugrad::ops::registry::Arguments;
-use cugrad::{Device, Tensor};
+use cugrad::{Device, Error, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The first GPU.
-fn gpu() -> (Device, Arc<Gpu>) {
-    let (device, _) = Device::cuda(0).unwrap();
-    let Device::Gpu(gpu) = device.clone() else { panic!("cuda opened {device:?}") };
-    (device, gpu)
+fn silicon() -> Device {
+    Device::cuda(0).unwrap().0
+}
+
+/// A simulated GPU.
+fn simulated() -> Device {
+    Device::sim(SimArch::default(), None).unwrap().0
+}
+
+/// The GPU, real or simulated, that `device` is.
+fn gpu(device: &Device) -> &Arc<Gpu> {
+    match device {
+        Device::Gpu(gpu) => gpu,
+        Device::Cpu => panic!("a GPU is expected"),
+    }
 }
 
 /// The arguments, copied to `device`.
@@ -47,4 +61,13 @@ fn poison(device: &Device, outputs: &BTreeMap<&str, Tensor>) {
 /// The elements, bit for bit.
 fn bits(t: &Tensor) -> Vec<u64> {
     t.to_f64_vec().unwrap().into_iter().map(f64::to_bits).collect()
+}
+
+/// Free device memory, as the driver says when it is asked for more than there can be.
+fn free_bytes(device: &Device) -> usize {
+    const MORE_THAN_THERE_IS: usize = 1 << 46;
+    match gpu(device).driver().alloc(MORE_THAN_THERE_IS) {
+        Err(Error::OutOfMemory { free, .. }) => free,
+        other => panic!("expected OutOfMemory, found {other:?}"),
+    }
 }

@@ -2,9 +2,8 @@
 
 use crate::common::cases::CASES;
 use crate::common::compare::assert_close;
-use crate::{gpu, on};
-use cugrad::device::DeviceChoice;
-use cugrad::{DType, Device, Tape};
+use crate::{on, silicon, simulated};
+use cugrad::{DType, Tape};
 
 /// The simulator's PTX does not contract multiplications and additions, the GPU's code does.
 const TOLERANCE: f64 = 1e-6;
@@ -12,8 +11,7 @@ const TOLERANCE: f64 = 1e-6;
 #[test]
 #[ignore = "needs a GPU"]
 fn simulator_matches_the_gpu() {
-    let (silicon, _) = gpu();
-    let (simulated, _) = Device::open(DeviceChoice::Sim).unwrap();
+    let (silicon, simulated) = (silicon(), simulated());
     for (seed, case) in CASES.iter().enumerate() {
         let arguments = case.arguments(DType::F32, 2000 + seed as u64);
         let run = |device| case.operation().run(&mut Tape::no_grad(), &on(device, &arguments)).unwrap();

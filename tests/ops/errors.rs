@@ -233,3 +233,33 @@ fn the_registry_rejects_names_it_does_not_know() {
     rejects("relu_fprop", &[x.clone(), ("z", float(&[1]))], &[], Operand, &["the tensors x", "`z`"]);
     rejects("relu_fprop", &[x], &[("slope", 0.1)], Operand, &["the attributes []", "`slope`"]);
 }
+
+#[test]
+fn whole_numbers_from_outside_are_held_to_their_range() {
+    let expect = |op: &str, tensors: &[(&str, Tensor)], found: Option<&str>| {
+        let arguments = Arguments {
+            tensors: tensors.iter().map(|(name, t)| (name.to_string(), t.clone())).collect(),
+            attributes: [("window".to_string(), 2.0)].into(),
+        };
+        let result = registry::find(op).unwrap().expect_ranges(&arguments);
+        match (result, found) {
+            (Ok(()), None) => {}
+            (Err(Error::Operand { expected, found, .. }), Some(said)) => {
+                let text = format!("{expected}, found {found}");
+                assert!(text == said, "{op}: {text}");
+            }
+            (result, _) => panic!("{op}: {result:?}, expected {found:?}"),
+        }
+    };
+    let logits = || ("logits", single(&[2, 3]));
+    let labels = |labels: [i32; 2]| ("labels", integers(&labels, &[2]));
+    expect("metrics_correct", &[logits(), labels([0, 2])], None);
+    expect("metrics_correct", &[logits(), labels([0, 3])], Some("labels in 0..3, found 3 at place 1"));
+    expect("metrics_correct", &[logits(), labels([-1, 2])], Some("labels in 0..3, found -1 at place 0"));
+    let choices = |choices: [i32; 5]| ("choices", integers(&choices, &[1, 5]));
+    expect("augment_apply", &[choices([8, 0, 1, -1, 31])], None);
+    expect("augment_apply", &[choices([8, 0, 2, -1, 31])], Some("choices in 0..2, found 2 at place 2"));
+    let argmax = |place: u8| ("argmax", Tensor::from_vec(&Device::Cpu, vec![place], &[1, 1, 1, 1]).unwrap());
+    expect("maxpool_dgrad", &[argmax(3)], None);
+    expect("maxpool_dgrad", &[argmax(4)], Some("argmax in 0..4, found 4 at place 0"));
+}

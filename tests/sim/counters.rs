@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 ///
 /// Each for loads, then stores; `-` where there are none.
 const TABLE: &str = "
-augment_apply             | n=4,t=8                    |  0.32  1.00  1.09  4.00     -     - | a thread's five choices are its image's, read by all its warps
+augment_apply             | n=4,t=8                    |  0.32  1.00  1.10  4.00     -     - | a thread's five choices are its image's, read by all its warps
 batchnorm_apply           | n=4,h=8,w=8,c=64           |  1.00  1.00  4.00  4.00     -     - |
 batchnorm_apply           | n=8,h=4,w=4,c=512          |  1.00  1.00  4.00  4.00     -     - |
 batchnorm_dgrad           | n=4,h=8,w=8,c=64           |  1.00  1.00  4.00  4.00     -     - |

@@ -86,25 +86,49 @@ fn no_device_time_is_made_up() {
 #[test]
 fn recorded_work_is_repeated() {
     let device = sim();
-    let driver = gpu(&device).driver();
     let one = Tensor::full(&device, DType::F32, &[64], 1.0).unwrap();
     let mut sum = Tensor::zeros(&device, DType::F32, &[64]).unwrap();
 
-    driver.begin_capture().unwrap();
-    assert!(driver.begin_capture().is_err(), "a recording is on");
-    {
-        // Memory that lives only while the work is recorded stays the graph's.
-        let mut next = Tensor::empty(&device, DType::F32, &[64]).unwrap();
-        add(&sum, &one, &mut next, 64).unwrap();
-        let zero = Tensor::zeros(&device, DType::F32, &[64]).unwrap();
-        add(&next, &zero, &mut sum, 64).unwrap();
-    }
-    assert!(one.to_vec::<f32>().is_err(), "a copy to the host cannot be recorded");
-    let graph = driver.end_capture().unwrap();
-    assert!(driver.end_capture().is_err(), "no recording is on");
+    let record = gpu(&device).record(|| {
+        assert!(gpu(&device).record(|| Ok(())).is_err(), "a recording is on");
+        // Memory that lives only while the work is recorded stays the recording's.
+        let mut next = Tensor::empty(&device, DType::F32, &[64])?;
+        add(&sum, &one, &mut next, 64)?;
+        let zero = Tensor::zeros(&device, DType::F32, &[64])?;
+        add(&next, &zero, &mut sum, 64)?;
+        assert!(one.to_vec::<f32>().is_err(), "a copy to the host cannot be recorded");
+        Ok(())
+    });
+    let (recording, ()) = record.unwrap();
+    assert!(gpu(&device).driver().end_capture().is_err(), "no recording is on");
 
     assert_eq!(sum.to_vec::<f32>().unwrap(), [0.0; 64], "recorded work is not done yet");
-    graph.launch().unwrap();
-    graph.launch().unwrap();
+    recording.replay().unwrap();
+    recording.replay().unwrap();
     assert_eq!(sum.to_vec::<f32>().unwrap(), [2.0; 64]);
+}
+
+#[test]
+fn a_recording_keeps_the_memory_it_works_in() {
+    let device = sim();
+    let sum = {
+        let mut sum = Tensor::zeros(&device, DType::F32, &[64]).unwrap();
+        let one = Tensor::full(&device, DType::F32, &[64], 1.0).unwrap();
+        let (recording, ()) = gpu(&device).record(|| add(&one, &one, &mut sum, 64)).unwrap();
+        drop(one);
+        // A use after free, were it not for the recording.
+        recording.replay().unwrap();
+        sum
+    };
+    assert_eq!(sum.to_vec::<f32>().unwrap(), [2.0; 64], "what is still held outlives the recording");
+}
+
+#[test]
+fn a_recording_that_fails_leaves_the_device_as_it_was() {
+    let device = sim();
+    let (one, mut sum) = (counting(&device, 64), counting(&device, 64));
+    let failed = gpu(&device).record(|| one.to_vec::<f32>());
+    assert!(matches!(failed, Err(Error::Driver { .. })));
+    add(&one, &one, &mut sum, 64).unwrap();
+    assert_eq!(sum.to_vec::<f32>().unwrap()[63], 126.0, "work is done at once again");
 }

@@ -13,6 +13,7 @@ mod profile;
 #[path = "../ops/reference.rs"]
 mod reference;
 mod step;
+mod structure;
 
 use cugrad::Device;
 use cugrad::device::{LaunchLog, SimArch};

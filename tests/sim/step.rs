@@ -4,17 +4,19 @@
 use crate::common::compare::{assert_close, relative_error};
 use crate::sim;
 use cugrad::data::transforms::{CIFAR10, rows};
-use cugrad::data::{Images, embedded};
+use cugrad::data::{Batch, Images, embedded};
 use cugrad::nn::{Mode, ResNet};
-use cugrad::ops::sgd::{self, Sgd};
+use cugrad::ops::sgd::Sgd;
 use cugrad::ops::softmax_nll::softmax_nll;
 use cugrad::optim::{Optimizer, parameters};
+use cugrad::train::step;
 use cugrad::{DType, Device, Gradients, Result, Tape, Tensor};
 use std::collections::BTreeMap;
 
 const WIDTH: usize = 8;
 const BATCH: u32 = 4;
 const RATE: f64 = 0.01;
+const SMOOTHING: f64 = 0.1;
 const SGD: Sgd = Sgd { momentum: 0.9, weight_decay: 5e-4, l1: 0.0, nesterov: false };
 
 /// All numbers of a step, by name.
@@ -25,38 +27,28 @@ fn network(device: &Device) -> ResNet {
 }
 
 /// Augmented images, and their labels.
-fn batch(device: &Device) -> (Tensor, Tensor) {
+fn batch(device: &Device) -> Batch {
     let images = Images::new(device, &embedded::load().0, Some(32)).unwrap();
     // Images that keep every ReLU's argument further from zero than f32 rounds: on either side of the
     // kink the gradient is another.
     let index: Vec<u32> = (0..BATCH).map(|i| 7 * i + 1).collect();
-    let batch = images.batch(&index, rows(3, 0, &index, true), &CIFAR10, DType::F32).unwrap();
-    (batch.x, batch.labels)
+    images.batch(&index, rows(3, 0, &index, true), &CIFAR10, DType::F32).unwrap()
 }
 
-fn forward_and_back(
-    net: &mut ResNet,
-    x: &Tensor,
-    labels: &Tensor,
-    one: Tensor,
-) -> Result<(Tensor, Gradients)> {
+fn forward_and_back(net: &mut ResNet, batch: &Batch) -> Result<(Tensor, Gradients)> {
     let mut tape = Tape::recording();
-    let logits = net.forward(&mut tape, x, Mode::Train)?;
-    let loss = softmax_nll(&mut tape, &logits, labels, 0.1)?;
-    let gradients = tape.backward_from(&loss, one)?;
+    let logits = net.forward(&mut tape, &batch.x, Mode::Train)?;
+    let loss = softmax_nll(&mut tape, &logits, &batch.labels, SMOOTHING)?;
+    let gradients = tape.backward(&loss)?;
     Ok((loss, gradients))
 }
 
-fn one(device: &Device) -> Tensor {
-    Tensor::full(device, DType::F32, &[1], 1.0).unwrap()
-}
-
 /// A step on `device`: its loss, gradients, the state after it, and what that says in eval mode.
-fn step(device: &Device) -> Numbers {
-    let (x, labels) = batch(device);
+fn step_on(device: &Device) -> Numbers {
+    let batch = batch(device);
     let mut net = network(device);
     let mut optimizer = Optimizer::new(SGD, &mut net).unwrap();
-    let (loss, gradients) = forward_and_back(&mut net, &x, &labels, one(device)).unwrap();
+    let (loss, gradients) = forward_and_back(&mut net, &batch).unwrap();
     let mut numbers = Numbers::from([("loss".to_string(), loss.to_f64_vec().unwrap())]);
     for (name, parameter) in parameters(&mut net) {
         let gradient = gradients.get(parameter).unwrap_or_else(|| panic!("{name} has no gradient"));
@@ -66,7 +58,7 @@ fn step(device: &Device) -> Numbers {
     for (name, tensor) in cugrad::nn::state::to_file(&mut net).unwrap() {
         numbers.insert(name, tensor.to_f64_vec().unwrap());
     }
-    let logits = net.forward(&mut Tape::no_grad(), &x, Mode::Eval).unwrap();
+    let logits = net.forward(&mut Tape::no_grad(), &batch.x, Mode::Eval).unwrap();
     numbers.insert("eval logits".into(), logits.to_f64_vec().unwrap());
     numbers
 }
@@ -78,7 +70,7 @@ fn is_zero_in_truth(name: &str) -> bool {
 
 #[test]
 fn a_step_equals_the_cpus() {
-    let (got, want) = (step(&sim()), step(&Device::Cpu));
+    let (got, want) = (step_on(&sim()), step_on(&Device::Cpu));
     assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
     for (name, want) in &want {
         let got = &got[name];
@@ -91,40 +83,35 @@ fn a_step_equals_the_cpus() {
     }
 }
 
-#[test]
-fn a_recorded_step_equals_one_done_at_once() {
-    let weights = |captured: bool| {
-        let device = sim();
-        let Device::Gpu(gpu) = &device else { panic!("the simulator is a GPU") };
-        let (x, labels) = batch(&device);
-        let mut net = network(&device);
-        let one = one(&device);
-        let rate = Tensor::full(&device, DType::F32, &[1], RATE).unwrap();
-        let mut velocities: Vec<Tensor> = parameters(&mut net)
-            .map(|(_, p)| Tensor::zeros(&device, DType::F32, p.shape()).unwrap())
-            .collect();
-        let mut step = || {
-            let (loss, gradients) = forward_and_back(&mut net, &x, &labels, one.clone()).unwrap();
-            for ((_, parameter), velocity) in parameters(&mut net).zip(&mut velocities) {
-                sgd::step(&SGD, &rate, gradients.get(parameter).unwrap(), parameter, velocity).unwrap();
+/// The loss and the weights after each of three steps, of a learning rate each.
+fn three_steps(replayed: bool) -> Vec<Vec<f64>> {
+    let device = sim();
+    let Device::Gpu(gpu) = &device else { panic!("the simulator is a GPU") };
+    let batch = batch(&device);
+    let mut net = network(&device);
+    let mut optimizer = Optimizer::new(SGD, &mut net).unwrap();
+    let recorded =
+        replayed.then(|| gpu.record(|| step(&mut net, &mut optimizer, &batch, SMOOTHING)).unwrap());
+    let rates = [RATE, 0.5 * RATE, 2.0 * RATE].into_iter();
+    let losses_and_weights = rates.map(|rate| {
+        optimizer.set_rate(rate).unwrap();
+        let loss = match &recorded {
+            Some((work, output)) => {
+                work.replay().unwrap();
+                output.read().unwrap().0
             }
-            loss
+            None => step(&mut net, &mut optimizer, &batch, SMOOTHING).unwrap().read().unwrap().0,
         };
-        let loss = if captured {
-            gpu.driver().begin_capture().unwrap();
-            let loss = step();
-            gpu.driver().end_capture().unwrap().launch().unwrap();
-            loss
-        } else {
-            step()
-        };
-        let mut numbers = vec![loss.to_f64_vec().unwrap()];
-        numbers.extend(parameters(&mut net).map(|(_, p)| p.to_f64_vec().unwrap()));
-        numbers
-    };
-    let (captured, eager) = (weights(true), weights(false));
-    assert!(captured == eager, "the same work gives the same bits");
-    let start: Vec<f64> =
-        parameters(&mut network(&Device::Cpu)).flat_map(|(_, p)| p.to_f64_vec().unwrap()).collect();
-    assert!(relative_error(&captured[1..].concat(), &start) > 1e-4, "the weights moved");
+        let weights = parameters(&mut net).flat_map(|(_, p)| p.to_f64_vec().unwrap());
+        [loss].into_iter().chain(weights).collect()
+    });
+    losses_and_weights.collect()
+}
+
+#[test]
+fn replayed_steps_equal_steps_done_at_once() {
+    let (replayed, eager) = (three_steps(true), three_steps(false));
+    assert!(replayed == eager, "the same work gives the same bits");
+    let moved = |i: usize| relative_error(&eager[i][1..], &eager[i - 1][1..]);
+    assert!(moved(1) > 1e-4 && moved(2) > 1e-4, "the weights move in every step");
 }

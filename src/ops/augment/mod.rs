@@ -49,7 +49,8 @@ pub struct Normalization {
 ///
 /// # Errors
 /// [`Error::Shape`] names both shapes; [`Error::Operand`] when types or devices differ, and on the
-/// CPU when an index or a choice is out of range; [`Error::Config`] when a deviation is not above 0;
+/// CPU when an index or a choice is out of range (the kernel trusts them: who makes them checks them,
+/// as [`crate::data::Images::draw`] does, while they are on the host); [`Error::Config`] when a deviation is not above 0;
 /// [`Error::Launch`] names the kernel.
 ///
 /// Source: `kernels/augment/`.

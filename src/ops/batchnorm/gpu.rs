@@ -1,7 +1,8 @@
 //! Batch normalisation on a GPU: reductions over spans of rows, merged in order, then a pass over x.
 
 use super::{BatchNormShape, OP};
-use crate::device::driver::Grid;
+use crate::device::driver::{Grid, PtrMut};
+use crate::device::kernels::Launch;
 use crate::device::kernels::batchnorm::{
     apply::BatchnormApply,
     dgrad::{BatchnormDgrad, BatchnormGradientSums, BatchnormGradientTotal},
@@ -94,24 +95,21 @@ pub fn dgrad(
     let (rows, c) = extents(s)?;
     let gpu = gpu_of(x)?;
     let eps = eps as f32;
-    let reduce = Columns::reduce(s.rows, s.c);
-    let [mut span_dgamma, mut span_dbeta] = per_span(gpu, &reduce, s)?;
-    gpu.launch(
-        &BatchnormGradientSums {
+    let sums = |span_dgamma, span_dbeta, rows_per_block| {
+        Ok(BatchnormGradientSums {
             x: x.gpu()?.ptr(),
             dy: dy.gpu()?.ptr(),
             mean: mean.gpu()?.ptr(),
             var: var.gpu()?.ptr(),
             eps,
-            dgamma: span_dgamma.ptr_mut(),
-            dbeta: span_dbeta.ptr_mut(),
+            dgamma: span_dgamma,
+            dbeta: span_dbeta,
             rows,
             C: c,
-            rows_per_block: reduce.rows_per_block,
-        },
-        reduce.grid,
-    )?;
-    gradient_total(gpu, s, &reduce, &span_dgamma, &span_dbeta, dgamma, dbeta)?;
+            rows_per_block,
+        })
+    };
+    reduce_gradients(gpu, s, sums, dgamma, dbeta)?;
     let map = Columns::map(s.rows, s.c);
     gpu.launch(
         &BatchnormDgrad {
@@ -133,16 +131,18 @@ pub fn dgrad(
     )
 }
 
-/// The spans' sums, added to the gradients of gamma and beta
-pub(in crate::ops) fn gradient_total(
-    gpu: &Gpu,
+/// dgamma and dbeta: the kernel of `sums` for each span of rows, given where to put what it finds and
+/// the rows of a span, then their total
+pub(in crate::ops) fn reduce_gradients<K: Launch>(
+    gpu: &Arc<Gpu>,
     s: &BatchNormShape,
-    reduce: &Columns,
-    span_dgamma: &GpuBuffer,
-    span_dbeta: &GpuBuffer,
+    sums: impl FnOnce(PtrMut<f32>, PtrMut<f32>, i32) -> Result<K>,
     dgamma: &mut Tensor,
     dbeta: &mut Tensor,
 ) -> Result<()> {
+    let reduce = Columns::reduce(s.rows, s.c);
+    let [mut span_dgamma, mut span_dbeta] = per_span(gpu, &reduce, s)?;
+    gpu.launch(&sums(span_dgamma.ptr_mut(), span_dbeta.ptr_mut(), reduce.rows_per_block)?, reduce.grid)?;
     gpu.launch(
         &BatchnormGradientTotal {
             span_dgamma: span_dgamma.ptr(),
@@ -186,11 +186,7 @@ pub(in crate::ops) fn extents(s: &BatchNormShape) -> Result<(i32, i32)> {
 }
 
 /// Two buffers `[spans, C]` for what each span gives.
-pub(in crate::ops) fn per_span(
-    gpu: &Arc<Gpu>,
-    reduce: &Columns,
-    s: &BatchNormShape,
-) -> Result<[GpuBuffer; 2]> {
+fn per_span(gpu: &Arc<Gpu>, reduce: &Columns, s: &BatchNormShape) -> Result<[GpuBuffer; 2]> {
     let bytes = reduce.spans * s.c * size_of::<f32>();
     Ok([gpu.alloc(bytes)?, gpu.alloc(bytes)?])
 }

@@ -4,7 +4,7 @@ use crate::device::driver::Ptr;
 use crate::device::kernels::bn_relu_add::{BnReluAddApply, BnReluAddDgrad, BnReluAddGradientSums};
 use crate::error::Result;
 use crate::ops::batchnorm::BatchNormShape;
-use crate::ops::batchnorm::gpu::{extents, gradient_total, per_span};
+use crate::ops::batchnorm::gpu::{extents, reduce_gradients};
 use crate::ops::columns::Columns;
 use crate::tensor::{Tensor, gpu_of};
 
@@ -64,10 +64,8 @@ pub fn dgrad(
     let (rows, c) = extents(s)?;
     let gpu = gpu_of(x)?;
     let eps = eps as f32;
-    let reduce = Columns::reduce(s.rows, s.c);
-    let [mut span_dgamma, mut span_dbeta] = per_span(gpu, &reduce, s)?;
-    gpu.launch(
-        &BnReluAddGradientSums {
+    let sums = |span_dgamma, span_dbeta, rows_per_block| {
+        Ok(BnReluAddGradientSums {
             x: x.gpu()?.ptr(),
             dy: dy.gpu()?.ptr(),
             mean: mean.gpu()?.ptr(),
@@ -75,15 +73,14 @@ pub fn dgrad(
             eps,
             gamma: gamma.gpu()?.ptr(),
             beta: beta.gpu()?.ptr(),
-            dgamma: span_dgamma.ptr_mut(),
-            dbeta: span_dbeta.ptr_mut(),
+            dgamma: span_dgamma,
+            dbeta: span_dbeta,
             rows,
             C: c,
-            rows_per_block: reduce.rows_per_block,
-        },
-        reduce.grid,
-    )?;
-    gradient_total(gpu, s, &reduce, &span_dgamma, &span_dbeta, dgamma, dbeta)?;
+            rows_per_block,
+        })
+    };
+    reduce_gradients(gpu, s, sums, dgamma, dbeta)?;
     let map = Columns::map(s.rows, s.c);
     gpu.launch(
         &BnReluAddDgrad {

@@ -2,8 +2,11 @@
 //!
 //! `cugrad op` runs any of them on tensors from a file; the tests and benchmarks walk the same table.
 
+mod inputs;
+mod ranges;
 mod table;
 
+pub(crate) use inputs::InputShape;
 pub use table::OPERATIONS;
 
 use crate::error::{Error, Result};
