@@ -3,7 +3,6 @@
 use super::{Arguments, Operand, Operation, Values};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use std::ops::Range;
 
 impl Operation {
     /// Checks the indices, choices and places among `arguments`, which no kernel checks: it would read
@@ -14,11 +13,11 @@ impl Operation {
     pub fn expect_ranges(&self, arguments: &Arguments) -> Result<()> {
         for operand in self.inputs {
             let ranges = match operand.values {
-                Values::Index(axis) => self.extent_of(axis, arguments).map(|extent| vec![0..extent]),
-                Values::Choices => Some(vec![0..9, 0..9, 0..2, -1..32, -1..32]),
+                Values::Index(axis) => self.extent_of(axis, arguments).map(|extent| vec![(0, extent)]),
+                Values::Choices => Some(vec![(0, 9), (0, 9), (0, 2), (-1, 32), (-1, 32)]),
                 Values::Place => {
                     let window = arguments.attributes.get("window").map(|window| *window as i64);
-                    window.map(|window| vec![0..window * window])
+                    window.map(|window| vec![(0, window * window)])
                 }
                 Values::Real | Values::Positive | Values::Count | Values::Pixel => None,
             };
@@ -39,17 +38,20 @@ impl Operation {
         self.inputs.iter().find_map(extent).map(|extent| extent as i64)
     }
 
-    /// The values are in rows of as many columns as `ranges`.
-    fn expect_in(&self, operand: &Operand, tensor: &Tensor, ranges: &[Range<i64>]) -> Result<()> {
+    /// The values are in rows of as many columns as `ranges`, each of them from a first value to below
+    /// a last one.
+    fn expect_in(&self, operand: &Operand, tensor: &Tensor, ranges: &[(i64, i64)]) -> Result<()> {
         let values = tensor.to_f64_vec()?;
-        let wrong = values.iter().zip(ranges.iter().cycle()).enumerate();
-        let mut wrong = wrong.filter(|(_, (value, range))| !range.contains(&(**value as i64)));
-        wrong.next().map_or(Ok(()), |(place, (value, range))| {
-            Err(Error::Operand {
-                op: self.name,
-                expected: format!("{} in {}..{}", operand.name, range.start, range.end),
-                found: format!("{value} at place {place}"),
-            })
-        })
+        let placed = values.iter().zip(ranges.iter().cycle()).enumerate();
+        for (place, (value, &(low, high))) in placed {
+            if !(low..high).contains(&(*value as i64)) {
+                return Err(Error::Operand {
+                    op: self.name,
+                    expected: format!("{} in {low}..{high}", operand.name),
+                    found: format!("{value} at place {place}"),
+                });
+            }
+        }
+        Ok(())
     }
 }
