@@ -44,6 +44,15 @@ fn every_kernel_file_is_in_the_reading_order() {
 }
 
 #[test]
+fn every_kernel_has_a_predicted_time() {
+    let notes = read("benches/NOTES.md");
+    for entry in kernels::ALL {
+        let row = format!("| {} | ", entry.name);
+        assert!(notes.contains(&row), "benches/NOTES.md has no floor and no prediction for {}", entry.name);
+    }
+}
+
+#[test]
 fn every_header_says_what_the_style_asks_for() {
     for entry in kernels::ALL {
         assert!(!entry.summary.is_empty(), "{} has no summary", entry.name);
