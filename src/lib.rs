@@ -1,8 +1,8 @@
 //! cugrad: a small autograd engine over hand-written CUDA kernels, and the ResNet it trains.
 //!
 //! The modules in the order data flows: [`data`] → [`tensor`] on a [`device`] → [`ops`] on the
-//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`explain`],
-//! [`report`] and [`export`] → [`cli`].
+//! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`explain`] and [`report`], both in the pictures of
+//! [`picture`], and [`export`] → [`cli`].
 
 pub mod bench;
 pub mod cli;
@@ -12,9 +12,12 @@ pub mod error;
 pub mod explain;
 pub mod export;
 pub mod files;
+pub mod machine;
 pub mod nn;
+pub mod numbers;
 pub mod ops;
 pub mod optim;
+pub mod picture;
 pub mod profile;
 pub mod random;
 pub mod report;

@@ -6,7 +6,6 @@
 
 mod cases;
 mod ceilings;
-mod machine;
 mod measure;
 mod prepared;
 mod report;
@@ -14,7 +13,6 @@ mod step;
 
 pub use cases::{Case, cases};
 pub use ceilings::Ceilings;
-pub use machine::Machine;
 pub use measure::{Effort, Timing, measure};
 pub use prepared::Prepared;
 pub use report::{Plan, Report, Row};

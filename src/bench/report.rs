@@ -1,8 +1,9 @@
 //! A whole run: what it measures, its table and its JSON.
 
-use super::{Case, Ceilings, Effort, Machine, Prepared, StepTime, Timing, cases, measure};
+use super::{Case, Ceilings, Effort, Prepared, StepTime, Timing, cases, measure};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::machine::Machine;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;

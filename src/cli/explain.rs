@@ -6,13 +6,14 @@ use super::source::SourceArgs;
 use crate::data::{Images, Wanted};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::explain::canvas::{Theme, save_png};
 use crate::explain::classify::{Classified, classify, probabilities};
 use crate::explain::grad_cam::Layer;
 use crate::explain::page::Page;
-use crate::explain::pages::{IMAGES, Test, class_of, depth, grid, heat_maps};
+use crate::explain::pages::{IMAGES, Maps, Test, class_of, depth, grid};
 use crate::explain::photo::{HOW, Photo};
 use crate::nn::{ResNet, state};
+use crate::picture::Theme;
+use crate::picture::file::save_png;
 use crate::tensor::DType;
 use crate::train::NormalizationChoice;
 use clap::Args;
@@ -40,6 +41,10 @@ pub struct Explain {
     /// What also to ask of each --image, by name or number, next to the predicted class
     #[arg(long, requires = "image")]
     class: Option<String>,
+    /// How many misclassified images to draw, and how many right ones
+    #[arg(long, value_name = "IMAGES", default_value_t = IMAGES as u16, conflicts_with = "image",
+          value_parser = clap::value_parser!(u16).range(1..=400))]
+    count: u16,
     /// The colours of the pages
     #[arg(long, value_enum, default_value = "light")]
     theme: Theme,
@@ -85,28 +90,29 @@ impl Explain {
         let splits = self.source.load(self.data, self.data_dir.clone())?;
         eprintln!("data: {}", splits.source);
         let set = &splits.test;
-        expect_classes(&self.weights, &set.classes)?;
+        state::expect_classes(&self.weights, &set.classes)?;
         let images = Images::new(device, set, self.limit)?;
         let normalization = self.normalization.into();
         let all = classify(net, &images, &normalization, DType::F32, self.batch as usize)?;
         let test = Test { set, images: &images, normalization: &normalization };
         make_folder(&self.out)?;
+        let count = usize::from(self.count);
         for (right, kind) in [(false, "misclassified"), (true, "right")] {
             let of_kind = all.iter().filter(|image| image.is_right() == right).count();
             let said = if right { "rightly classified" } else { "misclassified" };
             println!("{of_kind} of {} test images are {said}", all.len());
-            let shown = Classified::first(&all, right, IMAGES);
+            let shown = Classified::first(&all, right, count);
             if shown.is_empty() {
                 eprintln!("none of them to draw: there is no {kind}.png");
                 continue;
             }
-            if shown.len() < IMAGES {
-                eprintln!("fewer than {IMAGES} of them: all are drawn");
+            if shown.len() < count {
+                eprintln!("fewer than {count} of them: all are drawn");
             }
             let title = format!("The first {} of {of_kind} {said} test images", shown.len());
             self.save(kind, &grid(title, &shown, set))?;
             let title = if right { "Rightly classified" } else { "Misclassified" };
-            for (layer, page) in heat_maps(net, title, &shown, test, &self.layer)? {
+            for (layer, page) in Maps::new(net, shown, test, &self.layer)?.pages(title, set) {
                 self.save(&format!("{kind}-{}", layer.name()), &page)?;
             }
         }
@@ -139,7 +145,7 @@ impl Explain {
 
     fn save(&self, name: &str, page: &Page) -> Result<()> {
         let path = self.out.join(format!("{name}.png"));
-        save_png(&path, &page.draw(self.theme))?;
+        save_png(&path, &page.draw(self.theme), 1)?;
         println!("{}", path.display());
         Ok(())
     }
@@ -168,20 +174,4 @@ fn expect_names_apart(images: &[PathBuf]) -> Result<()> {
 
 fn make_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(Error::io("create", path))
-}
-
-/// Checks that weights that name their classes name those of the data set.
-fn expect_classes(weights: &Path, classes: &[String]) -> Result<()> {
-    match state::class_names(weights)? {
-        Some(names) if names != classes => Err(Error::format(
-            weights,
-            format!(
-                "these weights are for the classes {}, the data set's are {}\n  help: choose the other with \
-                 --data",
-                names.join(", "),
-                classes.join(", ")
-            ),
-        )),
-        _ => Ok(()),
-    }
 }

@@ -2,13 +2,13 @@
 
 use super::output::result;
 use super::predict::class_names;
-use super::thousands;
 use crate::data::{CHANNELS, CLASSES, SIDE};
 use crate::device::Device;
 use crate::error::Result;
 use crate::export::{INPUT, OUTPUT, to_onnx};
 use crate::files::write_atomically;
 use crate::nn::{SlotValue, state};
+use crate::numbers::thousands;
 use crate::tensor::DType;
 use crate::train::NormalizationChoice;
 use clap::Args;

@@ -10,7 +10,7 @@ use crate::files::write_atomically;
 use crate::nn::ResNet;
 use crate::optim::Optimizer;
 use crate::optim::lr_finder::{RangeTest, Rise, Suggestion, Sweep};
-use crate::report::Theme;
+use crate::picture::Theme;
 use crate::report::plot;
 use crate::train::{TrainConfig, range_test};
 use clap::Args;
@@ -98,7 +98,7 @@ impl LrFind {
         let suggestion = sweep.suggest();
         // The curve helps most when it suggests nothing.
         let figure = plot::range_test(&sweep, suggestion.as_ref().ok());
-        figure.draw(self.theme).save(&self.out)?;
+        figure.save(&self.out, self.theme)?;
         let suggestion = suggestion?;
         let json = self.out.with_extension("json");
         write_json(&json, &sweep, &suggestion)?;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod board;
+mod compare;
 mod completions;
 mod data;
 mod eval;
@@ -14,6 +15,7 @@ mod output;
 mod plot;
 mod predict;
 mod progress;
+mod report;
 mod samples;
 mod source;
 mod step;
@@ -57,6 +59,10 @@ enum Command {
     LrFind(Box<lr_find::LrFind>),
     /// Plot a learning-rate policy, or the curves of a run
     Plot(plot::Plot),
+    /// Write what a run came to as one page: curves, classes, what it got wrong, where it looked
+    Report(report::Report),
+    /// Set runs side by side in one page
+    Compare(compare::Compare),
     /// Show the network layer by layer: output shapes, parameters, MACs
     Summary(summary::Summary),
     /// Run plain SGD steps on tensors from a file, to compare with another framework
@@ -107,6 +113,8 @@ pub fn main() -> ExitCode {
         Command::Export(command) => command.run(),
         Command::LrFind(command) => command.run(),
         Command::Plot(command) => command.run(),
+        Command::Report(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Summary(command) => command.run(),
         Command::Step(command) => command.run(),
         Command::Op(command) => command.run(),
@@ -124,17 +132,4 @@ pub fn main() -> ExitCode {
             ExitCode::from(e.exit_status())
         }
     }
-}
-
-/// A number with its thousands apart: 6,574,090.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::optim::schedule::{OneCycle, Triangular};
+use crate::picture::Theme;
 use crate::report::plot::{one_cycle, triangle};
-use crate::report::{Theme, write_run_plots};
-use crate::train::{Preset, RunDir, TrainConfig};
+use crate::report::write_run_plots;
+use crate::train::{Preset, TrainConfig};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -101,9 +102,9 @@ impl Plot {
             }
             Figure::OneCycle(plot) => plot.output.write(&one_cycle(&plot.policy()?)),
             Figure::Run(plot) => {
-                let (run, config) = RunDir::open(&plot.run)?;
-                let folder = plot.out.unwrap_or_else(|| run.plots());
-                for file in write_run_plots(&run, &config, &folder)? {
+                let run = crate::report::Run::read(&plot.run)?;
+                let folder = plot.out.unwrap_or_else(|| run.files.plots());
+                for file in write_run_plots(&run, &folder)? {
                     println!("{}", file.display());
                 }
                 Ok(())
@@ -114,7 +115,7 @@ impl Plot {
 
 impl Output {
     fn write(&self, figure: &crate::report::plot::Figure) -> Result<()> {
-        figure.draw(self.theme).save(&self.out)?;
+        figure.save(&self.out, self.theme)?;
         println!("{}", self.out.display());
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::output::message;
 use crate::error::Result;
+use crate::train::journal::{self, Entry, EpochTime};
 use crate::train::{EpochMetrics, Observer, Progress, RunDir, StepMetrics, TrainConfig};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
@@ -27,6 +28,8 @@ pub struct Bar {
 /// What the present epoch came to so far.
 struct Tally {
     started: Instant,
+    /// When its last step was done.
+    stepped: Instant,
     images: usize,
     correct: usize,
     loss_sum: f64,
@@ -34,7 +37,18 @@ struct Tally {
 
 impl Tally {
     fn new() -> Tally {
-        Tally { started: Instant::now(), images: 0, correct: 0, loss_sum: 0.0 }
+        let now = Instant::now();
+        Tally { started: now, stepped: now, images: 0, correct: 0, loss_sum: 0.0 }
+    }
+
+    /// What the journal says of `epoch`, which has just been tested.
+    fn time_of(&self, epoch: usize) -> Entry {
+        Entry::Epoch(EpochTime {
+            epoch,
+            images: self.images,
+            train_seconds: (self.stepped - self.started).as_secs_f64(),
+            test_seconds: self.stepped.elapsed().as_secs_f64(),
+        })
     }
 
     fn images_per_second(&self) -> f64 {
@@ -67,6 +81,7 @@ impl Bar {
 
 impl Observer for Bar {
     fn on_step(&mut self, step: &StepMetrics, images: usize, correct: usize) -> Result<()> {
+        self.epoch.stepped = Instant::now();
         self.epoch.images += images;
         self.epoch.correct += correct;
         self.epoch.loss_sum += step.loss * images as f64;
@@ -95,6 +110,7 @@ impl Observer for Bar {
             epoch.lr,
             self.epoch.images_per_second(),
         );
+        journal::append(&self.run, &self.epoch.time_of(epoch.epoch))?;
         self.epoch = Tally::new();
         self.bar.suspend(|| message(&line));
         self.run.log(&line)

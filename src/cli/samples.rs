@@ -3,8 +3,9 @@
 use super::source::SourceArgs;
 use crate::data::Wanted;
 use crate::error::Result;
-use crate::explain::canvas::{Theme, save_png};
-use crate::explain::samples::samples;
+use crate::explain::samples::samples_page;
+use crate::picture::Theme;
+use crate::picture::file::save_png;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -42,8 +43,8 @@ impl Samples {
     pub fn run(self) -> Result<()> {
         let splits = self.source.load(self.data, self.data_dir)?;
         eprintln!("data: {}", splits.source);
-        let page = samples(&splits.train, self.seed, self.epoch - 1, self.columns.into(), self.theme)?;
-        save_png(&self.out, &page.draw(self.theme))?;
+        let page = samples_page(&splits.train, self.seed, self.epoch - 1, self.columns.into(), self.theme)?;
+        save_png(&self.out, &page.draw(self.theme), 1)?;
         println!("{}", self.out.display());
         Ok(())
     }

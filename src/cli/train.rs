@@ -9,16 +9,18 @@ use super::train_args::{Resolved, TrainArgs};
 use crate::data::{Images, Splits};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
+use crate::machine::Machine;
 use crate::optim::lr_finder::{RangeTest, Suggestion, Sweep};
-use crate::report::{plot, write_both, write_run_plots};
+use crate::report::{Run, write_report};
+use crate::train::journal::{self, DataMark, End, Entry, Start};
 use crate::train::{
     Observer, Observers, Outcome, Preset, Progress, RunDir, TrainConfig, Trainer, missing_metrics,
-    read_epochs,
 };
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -40,9 +42,21 @@ pub struct Train {
     resume: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
+    /// Leave out the report, plots and pictures at the end; `cugrad report` makes them later
+    #[arg(long)]
+    no_report: bool,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A run that is ready to go.
+struct Prepared {
+    trainer: Trainer,
+    run: RunDir,
+    config: TrainConfig,
+    device: Device,
+    splits: Splits,
 }
 
 impl Train {
@@ -56,7 +70,8 @@ impl Train {
         }
         let json = self.json;
         let stop = stop_on_ctrl_c()?;
-        let (mut trainer, run, config, splits) = self.prepare(&stop)?;
+        let with_report = !self.no_report;
+        let Prepared { mut trainer, run, config, device, splits } = self.prepare(&stop)?;
         let mut board = match trainer.is_finished() {
             true => None,
             false => board::open(&config, &run, &splits, trainer.progress())?,
@@ -66,36 +81,50 @@ impl Train {
         observers.0.extend(board.as_mut().map(|board| board as &mut dyn Observer));
         let outcome = trainer.train(&mut observers, &stop);
         bar.finish();
+        // Its memory is the report's now.
+        drop(trainer);
+        let error = outcome.as_ref().err().map(|e| e.to_string());
+        journal::append(&run, &Entry::End(End { at: journal::now(), error }))?;
         run.log(&match &outcome {
             Ok(done) => format!("finished: test accuracy {:.4}{}", done.last.accuracy(), peak_memory()),
             Err(e) => format!("ended: {e}{}", peak_memory()),
         })?;
         let outcome = outcome?;
-        if let Some(board) = &mut board {
-            let last_step = trainer.progress().steps - 1;
-            board::add_misclassified(board, &config, &run, &splits, trainer.device(), last_step)?;
+        let read = Run::read(run.path())?;
+        report(&outcome, &read, json)?;
+        if !with_report {
+            return Ok(());
         }
-        write_run_plots(&run, &config, &run.plots())?;
-        report(&outcome, &run, json)
+        let started = Instant::now();
+        // The simulator would take minutes for the images of a report.
+        let device = if config.device == DeviceChoice::Sim { Device::Cpu } else { device };
+        let written = write_report(&read, Ok(&splits), &device)?;
+        if let (Some(board), Some(last)) = (&mut board, read.steps.last()) {
+            board::add_misclassified(board, &run, last.step)?;
+        }
+        match json {
+            true => Ok(()),
+            false => super::report::say(&written, started),
+        }
     }
 
     /// The trainer, ready to go from where it is to go.
-    fn prepare(self, stop: &AtomicBool) -> Result<(Trainer, RunDir, TrainConfig, Splits)> {
+    fn prepare(self, stop: &AtomicBool) -> Result<Prepared> {
         let mut said = Vec::new();
-        let (run, Resolved { mut config, search }, device) = match &self.resume {
+        let (run, Resolved { mut config, search }, device, device_line) = match &self.resume {
             Some(folder) => {
                 let (run, config) = RunDir::open(folder)?;
                 let (device, line) = Device::open(config.device)?;
-                said.push(line);
-                (Some(run), Resolved { config, search: None }, device)
+                said.push(line.clone());
+                (Some(run), Resolved { config, search: None }, device, line)
             }
             None => {
                 let file = self.config.as_deref();
                 let choice = self.settings.device(file)?;
                 let (device, line) = Device::open(choice)?;
-                said.push(line);
+                said.push(line.clone());
                 let resolved = self.settings.resolve(file, || Ok(preset_for(choice, &device, &mut said)))?;
-                (None, resolved, device)
+                (None, resolved, device, line)
             }
         };
         let splits = self.source.load(config.data, config.data_dir.clone())?;
@@ -121,9 +150,8 @@ impl Train {
         }
         if let Some((sweep, suggestion)) = found {
             lr_find::write_json(&run.lr_find(), &sweep, &suggestion)?;
-            write_both(&plot::range_test(&sweep, Some(&suggestion)), &run.plots(), "lr-find")?;
         }
-        let mut trainer = Trainer::new(config.clone(), device, &splits, run.clone())?;
+        let mut trainer = Trainer::new(config.clone(), device.clone(), &splits, run.clone())?;
         if resumed {
             trainer.resume()?;
             let done = trainer.progress();
@@ -136,7 +164,15 @@ impl Train {
             )?;
             warn_of_a_hole(&run, done)?;
         }
-        Ok((trainer, run, config, splits))
+        let start = Start {
+            at: journal::now(),
+            epochs: trainer.progress().epochs,
+            device: device_line,
+            machine: Machine::of(&device),
+            data: DataMark::of(&splits),
+        };
+        journal::append(&run, &Entry::Start(Box::new(start)))?;
+        Ok(Prepared { trainer, run, config, device, splits })
     }
 }
 
@@ -170,12 +206,12 @@ fn find_rates(
 }
 
 /// Prints how the run went: the table of its epochs, its accuracy and where it is.
-fn report(outcome: &Outcome, run: &RunDir, json: bool) -> Result<()> {
-    let epochs = read_epochs(run.path())?;
+fn report(outcome: &Outcome, run: &Run, json: bool) -> Result<()> {
+    let epochs = &run.epochs;
     let accuracy = outcome.last.accuracy();
     if json {
         let summary = serde_json::json!({
-            "run": run.path(),
+            "run": run.files.path(),
             "epochs": epochs,
             "test_accuracy": accuracy,
             "test_loss": outcome.last.loss,
@@ -186,7 +222,7 @@ fn report(outcome: &Outcome, run: &RunDir, json: bool) -> Result<()> {
         return result(format_args!("{summary:#}"));
     }
     result("epoch       lr  train loss  train acc  test loss  test acc")?;
-    for e in &epochs {
+    for e in epochs {
         result(format_args!(
             "{:>5}  {:.5}  {:>10.4}  {:>8.2}%  {:>9.4}  {:>7.2}%",
             e.epoch,
@@ -205,7 +241,7 @@ fn report(outcome: &Outcome, run: &RunDir, json: bool) -> Result<()> {
         100.0 * outcome.best_accuracy,
         outcome.best_epoch
     ))?;
-    result(format_args!("run {}", run.path().display()))
+    result(format_args!("run {}", run.files.path().display()))
 }
 
 /// The most memory that this process ever had, for the log; nothing where the system does not say.

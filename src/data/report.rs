@@ -99,16 +99,18 @@ impl Report {
 }
 
 fn describe(name: &'static str, split: &Dataset) -> SplitReport {
-    let mut hasher = Sha256::new();
-    hasher.update(&split.images);
-    hasher.update(&split.labels);
     SplitReport {
         name,
         images: split.len(),
         counts: split.counts(),
         channels: split.channel_statistics(),
-        sha256: hex(&hasher.finalize()),
+        sha256: sha256(split),
     }
+}
+
+/// SHA-256 of the pixels `[T,32,32,3]` of a split followed by its labels `[T]`.
+pub fn sha256(split: &Dataset) -> String {
+    hex(&Sha256::new().chain_update(&split.images).chain_update(&split.labels).finalize())
 }
 
 /// Describes the data set's files in `folder`; the one with the class names may be missing.

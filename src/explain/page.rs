@@ -2,8 +2,10 @@
 //!
 //! A page measures what it holds before it draws, so that nothing overlaps whatever the texts are.
 
-use super::canvas::{Canvas, Ink, Style, Theme, text_width};
 use super::tiles::heat_colour;
+use crate::picture::raster::pixels;
+use crate::picture::text::Type;
+use crate::picture::{Anchor, Drawing, Ink, Theme};
 use image::RgbImage;
 
 /// A page.
@@ -39,11 +41,11 @@ pub struct Group {
     pub tiles: Vec<RgbImage>,
 }
 
-const TITLE: Style = Style::bold(30);
-const LINE: Style = Style::regular(18, Ink::Faint);
-const LABEL: Style = Style::bold(19);
-const CAPTION: Style = Style::bold(17);
-const NOTE: Style = Style::regular(16, Ink::Faint);
+const TITLE: Type = Type::bold(25.0, Ink::Text);
+const LINE: Type = Type::regular(15.5, Ink::Faint);
+const LABEL: Type = Type::bold(16.0, Ink::Text);
+const CAPTION: Type = Type::bold(14.5, Ink::Text);
+const NOTE: Type = Type::regular(14.0, Ink::Faint);
 /// Distance between the edge of the page and all else.
 const MARGIN: u32 = 36;
 /// Distances between tiles, groups, panels and rows.
@@ -63,12 +65,12 @@ impl Group {
     }
 
     fn caption_height(&self) -> u32 {
-        if self.caption.is_empty() { 0 } else { CAPTION.size }
+        if self.caption.is_empty() { 0 } else { text_height(CAPTION) }
     }
 
     /// The height of caption and note, with the gap after them.
     fn head(&self) -> u32 {
-        let note = if self.note.is_empty() { 0 } else { NOTE.size };
+        let note = if self.note.is_empty() { 0 } else { text_height(NOTE) };
         match self.caption_height() + note {
             0 => 0,
             texts => texts + TEXT_GAP,
@@ -116,12 +118,16 @@ impl Layout {
         let lines = page.lines.iter().map(|line| text_width(line, LINE)).max().unwrap_or(0);
         let heading = text_width(&page.title, TITLE).max(lines);
         let body = label + sum_with_gaps(columns.iter().copied(), PANEL_GAP);
-        let top = MARGIN + TITLE.size + TEXT_GAP + page.lines.len() as u32 * (LINE.size + 4) + ROW_GAP;
+        let top = MARGIN
+            + text_height(TITLE)
+            + TEXT_GAP
+            + page.lines.len() as u32 * (text_height(LINE) + 4)
+            + ROW_GAP;
         let rows = page.rows.iter().map(|row| {
             let (head, tiles) = row.heights();
             head + tiles
         });
-        let foot = if page.scale.is_some() { ROW_GAP + LINE.size } else { 0 };
+        let foot = if page.scale.is_some() { ROW_GAP + text_height(LINE) } else { 0 };
         Layout {
             label,
             columns,
@@ -136,39 +142,45 @@ impl Page {
     /// The page, drawn.
     pub fn draw(&self, theme: Theme) -> RgbImage {
         let layout = Layout::of(self);
-        let mut canvas = Canvas::new(layout.width, layout.height, theme);
-        canvas.text(MARGIN, MARGIN, &self.title, TITLE);
+        let mut drawing = Drawing::new(layout.width, layout.height);
+        write(&mut drawing, MARGIN, MARGIN, &self.title, TITLE);
         for (i, line) in self.lines.iter().enumerate() {
-            let y = MARGIN + TITLE.size + TEXT_GAP + i as u32 * (LINE.size + 4);
-            canvas.text(MARGIN, y, line, LINE);
+            let y = MARGIN + text_height(TITLE) + TEXT_GAP + i as u32 * (text_height(LINE) + 4);
+            write(&mut drawing, MARGIN, y, line, LINE);
         }
         let mut y = layout.top;
         for row in &self.rows {
             let (head, tiles) = row.heights();
-            canvas.text(MARGIN, y + head + tiles.saturating_sub(LABEL.size) / 2, &row.label, LABEL);
+            write(
+                &mut drawing,
+                MARGIN,
+                y + head + tiles.saturating_sub(text_height(LABEL)) / 2,
+                &row.label,
+                LABEL,
+            );
             let mut x = MARGIN + layout.label;
             for (panel, width) in row.panels.iter().zip(&layout.columns) {
-                panel.draw(&mut canvas, x, y, head, tiles);
+                panel.draw(&mut drawing, x, y, head, tiles);
                 x += width + PANEL_GAP;
             }
             y += head + tiles + ROW_GAP;
         }
         if let Some(meaning) = self.scale {
-            draw_scale(&mut canvas, MARGIN, y, meaning);
+            draw_scale(&mut drawing, MARGIN, y, meaning);
         }
-        canvas.finish()
+        pixels(&drawing, theme, 1)
     }
 }
 
 impl Panel {
     /// Draws the panel: its captions begin at `y`, its tiles `head` below that.
-    fn draw(&self, canvas: &mut Canvas, mut x: u32, y: u32, head: u32, tiles: u32) {
+    fn draw(&self, drawing: &mut Drawing, mut x: u32, y: u32, head: u32, tiles: u32) {
         for group in &self.0 {
-            canvas.text(x, y, &group.caption, CAPTION);
-            canvas.text(x, y + group.caption_height(), &group.note, NOTE);
+            write(drawing, x, y, &group.caption, CAPTION);
+            write(drawing, x, y + group.caption_height(), &group.note, NOTE);
             let mut at = x;
             for tile in &group.tiles {
-                canvas.tile(at, y + head + (tiles - tile.height()) / 2, tile);
+                drawing.tile(at, y + head + (tiles - tile.height()) / 2, tile.clone());
                 at += tile.width() + TILE_GAP;
             }
             x += group.width() + GROUP_GAP;
@@ -177,13 +189,28 @@ impl Panel {
 }
 
 /// Draws the colour scale with its two ends and its meaning.
-fn draw_scale(canvas: &mut Canvas, x: u32, y: u32, meaning: &str) {
+fn draw_scale(drawing: &mut Drawing, x: u32, y: u32, meaning: &str) {
     let (width, height) = SCALE;
     let bar = RgbImage::from_fn(width, height, |x, _| heat_colour(f64::from(x) / f64::from(width - 1)));
-    canvas.text(x, y, "0", LINE);
+    write(drawing, x, y, "0", LINE);
     let x = x + text_width("0", LINE) + TEXT_GAP + 2;
-    canvas.tile(x, y + (LINE.size - height) / 2, &bar);
-    canvas.text(x + width + TEXT_GAP + 2, y, &format!("1   {meaning}"), LINE);
+    drawing.tile(x, y + (text_height(LINE) - height) / 2, bar);
+    write(drawing, x + width + TEXT_GAP + 2, y, &format!("1   {meaning}"), LINE);
+}
+
+/// Writes `text` with its top left corner at (`x`, `y`).
+fn write(drawing: &mut Drawing, x: u32, y: u32, text: &str, style: Type) {
+    drawing.text((x as f32, y as f32 + style.ascent()), text, style, Anchor::Start);
+}
+
+/// The whole pixels that a text is wide.
+fn text_width(text: &str, style: Type) -> u32 {
+    style.width(text).ceil() as u32
+}
+
+/// The whole pixels that a line of text is high.
+fn text_height(style: Type) -> u32 {
+    style.height().ceil() as u32
 }
 
 fn sum_with_gaps(parts: impl Iterator<Item = u32>, gap: u32) -> u32 {
@@ -231,7 +258,7 @@ mod tests {
             let group = Group { caption: caption.into(), note: note.into(), tiles };
             let row = Row { label: String::new(), panels: vec![Panel(vec![group])] };
             let page = Page { title: String::new(), lines: Vec::new(), rows: vec![row], scale: None };
-            let ground = Theme::Light.colour(Ink::Ground);
+            let ground = Rgb(Theme::Light.colour(Ink::Ground));
             page.draw(Theme::Light).pixels().filter(|pixel| **pixel != ground).count()
         };
         let alone = drawn("", "note") - drawn("", "");

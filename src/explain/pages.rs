@@ -5,11 +5,11 @@ use super::grad_cam::{HeatMap, Layer, grad_cam};
 use super::page::{Group, Page, Panel, Row};
 use super::tiles;
 use crate::data::transforms::rows;
-use crate::data::{CLASSES, Dataset, Images};
+use crate::data::{CLASSES, Dataset, Images, SIDE};
 use crate::error::Result;
 use crate::nn::ResNet;
 use crate::ops::augment::Normalization;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::Tensor;
 
 /// Images on a page.
 pub const IMAGES: usize = 25;
@@ -21,7 +21,7 @@ const SCALE: &str = "share of each map's own maximum";
 const EMPTY: &str = "an empty map: nowhere does the layer speak for the class";
 
 /// A share as a person reads it.
-fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     match share {
         _ if share >= 0.9995 => ">99.9 %".into(),
         _ if share < 0.0005 => "<0.1 %".into(),
@@ -65,26 +65,41 @@ pub struct Test<'a> {
     pub normalization: &'a Normalization,
 }
 
-/// A page for each of `layers`: Grad-CAM of `images` of the test, for the class that the network says
-/// and, where that is another, for the true one.
-///
-/// # Errors
-/// As [`grad_cam`].
-pub fn heat_maps(
-    net: &mut ResNet,
-    title: &str,
-    images: &[Classified],
-    test: Test,
-    layers: &[Layer],
-) -> Result<Vec<(Layer, Page)>> {
-    let set = test.set;
-    let index: Vec<u32> = images.iter().map(|image| image.image).collect();
-    let x = test.images.batch(&index, rows(0, 0, &index, false), test.normalization, DType::F32)?.x;
-    let said: Vec<usize> = images.iter().map(Classified::said).collect();
-    let truth: Vec<usize> = images.iter().map(|image| image.truth).collect();
-    let for_said = grad_cam(net, &x, &said, layers)?;
-    let for_truth = grad_cam(net, &x, &truth, layers)?;
-    let page = |layer: &Layer, said: &[HeatMap], truth: &[HeatMap]| {
+/// The heat maps of images of a test, for the class that the network says and for the true one.
+pub struct Maps {
+    /// The images.
+    pub images: Vec<Classified>,
+    /// The layers that were looked into.
+    pub layers: Vec<Layer>,
+    /// For each layer, one for each image.
+    said: Vec<Vec<HeatMap>>,
+    truth: Vec<Vec<HeatMap>>,
+}
+
+impl Maps {
+    /// Looks into `layers` for each of `images` of the test.
+    ///
+    /// # Errors
+    /// As [`grad_cam`].
+    pub fn new(net: &mut ResNet, images: Vec<Classified>, test: Test, layers: &[Layer]) -> Result<Maps> {
+        let index: Vec<u32> = images.iter().map(|image| image.image).collect();
+        let x = test.images.batch(&index, rows(0, 0, &index, false), test.normalization, net.dtype())?.x;
+        let said: Vec<usize> = images.iter().map(Classified::said).collect();
+        let truth: Vec<usize> = images.iter().map(|image| image.truth).collect();
+        let (said, truth) = (grad_cam(net, &x, &said, layers)?, grad_cam(net, &x, &truth, layers)?);
+        Ok(Maps { images, layers: layers.to_vec(), said, truth })
+    }
+
+    /// A page for each layer, with the layer's name: each image with its maps, and where the network is
+    /// wrong those of the true class too.
+    pub fn pages<'a>(&'a self, title: &'a str, set: &'a Dataset) -> impl Iterator<Item = (Layer, Page)> + 'a {
+        let maps = self.said.iter().zip(&self.truth);
+        self.layers.iter().zip(maps).map(move |(layer, (said, truth))| {
+            (*layer, self.page(format!("{title}: Grad-CAM at {}", layer.name()), set, said, truth))
+        })
+    }
+
+    fn page(&self, title: String, set: &Dataset, said: &[HeatMap], truth: &[HeatMap]) -> Page {
         let panel = |((image, said), truth): ((&Classified, &HeatMap), &HeatMap)| {
             let pixels = pixels(set, image);
             let group = |role: &str, class: usize, map: &HeatMap| Group {
@@ -99,24 +114,35 @@ pub fn heat_maps(
             }
             Panel(groups)
         };
-        let panels: Vec<Panel> = images.iter().zip(said).zip(truth).map(panel).collect();
-        let columns = if images.iter().any(|image| !image.is_right()) { 2 } else { 3 };
+        let panels = self.images.iter().zip(said).zip(truth).map(panel).collect();
+        let columns = if self.images.iter().any(|image| !image.is_right()) { 2 } else { 3 };
+        let side = said.first().map_or(0, |map| map.side);
         Page {
-            title: format!("{title}: Grad-CAM at {}", layer.name()),
+            title,
             lines: vec![
                 format!(
                     "input, then for each class its heat map ({side}×{side}, enlarged) and the same over the \
-                     image",
-                    side = said.first().map_or(0, |map| map.side)
+                     image"
                 ),
                 EMPTY.into(),
             ],
             rows: in_rows(panels, columns),
             scale: Some(SCALE),
         }
-    };
-    let maps = for_said.iter().zip(&for_truth);
-    Ok(layers.iter().zip(maps).map(|(layer, (said, truth))| (*layer, page(layer, said, truth))).collect())
+    }
+
+    /// The maps of the image at place `i` laid over it, layer beside layer, in the image's own pixels: those
+    /// of the class that the network says, or of the true one.
+    pub fn strip(&self, i: usize, true_class: bool, set: &Dataset) -> image::RgbImage {
+        let maps = if true_class { &self.truth } else { &self.said };
+        let side = SIDE as u32;
+        let mut strip = image::RgbImage::new(side * maps.len() as u32, side);
+        for (layer, maps) in maps.iter().enumerate() {
+            let over = tiles::overlay(pixels(set, &self.images[i]), &maps[i].at_image_size(), 1);
+            image::imageops::replace(&mut strip, &over, i64::from(side) * layer as i64, 0);
+        }
+        strip
+    }
 }
 
 /// One image through all of `layers`: Grad-CAM for each of the classes it was asked of.
@@ -169,6 +195,11 @@ fn input(pixels: &[u8], caption: String, times: u32) -> Group {
 fn heat_tiles(pixels: &[u8], map: &HeatMap, times: u32) -> Vec<image::RgbImage> {
     let shares = map.at_image_size();
     vec![tiles::heat(&shares, times), tiles::overlay(pixels, &shares, times)]
+}
+
+/// An image of `set` that was classified.
+pub fn picture_of(set: &Dataset, image: &Classified) -> image::RgbImage {
+    tiles::image(pixels(set, image))
 }
 
 /// The pixels of an image that was classified.

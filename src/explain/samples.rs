@@ -1,6 +1,5 @@
 //! What the network is shown in training: images before and after crop, flip and cutout.
 
-use super::canvas::{Ink, Theme, frame};
 use super::page::{Group, Page, Panel, Row};
 use super::tiles;
 use crate::data::transforms::{Choice, PADDING};
@@ -8,35 +7,59 @@ use crate::data::{CHANNELS, CLASSES, Dataset, IMAGE_BYTES, Images, SIDE};
 use crate::device::Device;
 use crate::error::Result;
 use crate::ops::augment::{HOLE, Normalization};
+use crate::picture::{Ink, Theme};
 use crate::tensor::DType;
 use image::{Rgb, RgbImage, imageops};
 
 /// How much pixels are enlarged.
 const TIMES: u32 = 3;
 
-/// A row for each class, with its first `columns` images of `set`: each before, padded, with the crop
-/// marked, and after, with the edge of the hole marked. The choices are those of a run with `seed`, in
-/// `epoch` (counted from 0).
+/// A training image before and after augmentation.
+pub struct Sample {
+    /// Its class.
+    pub class: usize,
+    /// What was done to it.
+    pub choice: Choice,
+    /// The image, padded, with the crop marked.
+    pub before: RgbImage,
+    /// What the network sees, with the edge of the hole marked.
+    pub after: RgbImage,
+}
+
+/// The first `count` images of each class of `set`, class by class. The choices are those of a run with
+/// `seed`, in `epoch` (counted from 0).
 ///
 /// # Errors
 /// What the augmentation reports.
-pub fn samples(set: &Dataset, seed: u64, epoch: u32, columns: usize, theme: Theme) -> Result<Page> {
+pub fn samples(set: &Dataset, seed: u64, epoch: u32, count: usize, theme: Theme) -> Result<Vec<Sample>> {
     let images = Images::new(&Device::Cpu, set, None)?;
-    let mark = theme.colour(Ink::Mark);
-    let mut rows = Vec::new();
+    let mark = Rgb(theme.colour(Ink::Mark));
+    let mut samples = Vec::new();
     for class in 0..CLASSES {
         let of_class = (0..set.len() as u32).filter(|&image| usize::from(images.label(image)) == class);
-        let mut panels = Vec::new();
-        for image in of_class.take(columns) {
+        for image in of_class.take(count) {
             let choice = Choice::draw(seed, epoch, image);
-            let after = applied(&images, image, choice)?;
-            panels.push(Panel(vec![Group {
-                caption: String::new(),
-                note: describe(choice),
-                tiles: vec![before_tile(set, image, choice, mark), after_tile(&after, choice, mark)],
-            }]));
+            samples.push(Sample {
+                class,
+                choice,
+                before: before_tile(set, image, choice, mark),
+                after: after_tile(&applied(&images, image, choice)?, choice, mark),
+            });
         }
-        rows.push(Row { label: set.classes[class].clone(), panels });
+    }
+    Ok(samples)
+}
+
+/// A page of [`samples`]: a row for each class, `columns` images each.
+///
+/// # Errors
+/// What the augmentation reports.
+pub fn samples_page(set: &Dataset, seed: u64, epoch: u32, columns: usize, theme: Theme) -> Result<Page> {
+    let mut rows: Vec<Row> =
+        set.classes.iter().map(|class| Row { label: class.clone(), panels: Vec::new() }).collect();
+    for Sample { class, choice, before, after } in samples(set, seed, epoch, columns, theme)? {
+        let (caption, note) = (String::new(), describe(choice));
+        rows[class].panels.push(Panel(vec![Group { caption, note, tiles: vec![before, after] }]));
     }
     Ok(Page {
         title: "Training images before and after augmentation".into(),
@@ -79,7 +102,7 @@ fn before_tile(set: &Dataset, image: u32, choice: Choice, mark: Rgb<u8>) -> RgbI
     imageops::replace(&mut padded, &pixels, padding.into(), padding.into());
     let mut tile = tiles::enlarge(&padded, TIMES);
     let (x, y) = (u32::from(choice.crop_x) * TIMES, u32::from(choice.crop_y) * TIMES);
-    outline(&mut tile, x, y, side * TIMES, side * TIMES, mark);
+    tiles::outline(&mut tile, x, y, side * TIMES, side * TIMES, mark);
     tile
 }
 
@@ -94,15 +117,9 @@ fn after_tile(pixels: &[u8], choice: Choice, mark: Rgb<u8>) -> RgbImage {
             (from * TIMES, to.min(SIDE as u32) * TIMES)
         };
         let ((left, right), (top, bottom)) = (span(x), span(y));
-        outline(&mut tile, left, top, right - left, bottom - top, mark);
+        tiles::outline(&mut tile, left, top, right - left, bottom - top, mark);
     }
     tile
-}
-
-/// Draws the outline of a rectangle, two pixels wide.
-fn outline(tile: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, mark: Rgb<u8>) {
-    frame(tile, x, y, width, height, mark);
-    frame(tile, x + 1, y + 1, width.saturating_sub(2), height.saturating_sub(2), mark);
 }
 
 #[cfg(test)]
@@ -134,7 +151,7 @@ mod tests {
     fn a_page_has_a_row_for_each_class() {
         let (mut set, _) = embedded::load();
         set.truncate(20);
-        let page = samples(&set, 0, 0, 4, Theme::Light).unwrap();
+        let page = samples_page(&set, 0, 0, 4, Theme::Light).unwrap();
         assert_eq!(page.rows.len(), CLASSES);
         assert!(page.rows.iter().all(|row| row.panels.len() == 2));
     }

@@ -1,6 +1,5 @@
 //! The tiles of a page: an image enlarged, a heat map, and the one over the other.
 
-use super::canvas::mix;
 use super::grad_cam::bilinear;
 use crate::data::SIDE;
 use colorous::{Gradient, INFERNO};
@@ -48,4 +47,50 @@ pub fn overlay(pixels: &[u8], shares: &[f64], times: u32) -> RgbImage {
         *pixel = mix(Rgb([grey; 3]), *colour, 0.3 + 0.45 * share as f32);
     }
     over
+}
+
+/// Draws the outline of a rectangle, inside of it: a pixel of white and two of `colour`, so that it is
+/// seen on anything. What is off the picture is left out.
+pub fn outline(picture: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: Rgb<u8>) {
+    for py in y..y + height {
+        for px in x..x + width {
+            let depth = (px - x).min(py - y).min(x + width - 1 - px).min(y + height - 1 - py);
+            let ink = if depth == 0 { Rgb([255; 3]) } else { colour };
+            if depth < 3
+                && let Some(pixel) = picture.get_pixel_mut_checked(px, py)
+            {
+                *pixel = ink;
+            }
+        }
+    }
+}
+
+/// `from`, with `share` (0 to 1) of the way to `to`.
+fn mix(from: Rgb<u8>, to: Rgb<u8>, share: f32) -> Rgb<u8> {
+    let channel = |i: usize| {
+        let (from, to) = (f32::from(from.0[i]), f32::from(to.0[i]));
+        (from + (to - from) * share).round() as u8
+    };
+    Rgb([channel(0), channel(1), channel(2)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outline_is_three_pixels_of_the_rectangle_and_no_more() {
+        let (ground, white, ink) = (Rgb([9; 3]), Rgb([255; 3]), Rgb([200, 0, 0]));
+        let mut picture = RgbImage::from_pixel(20, 20, ground);
+        outline(&mut picture, 3, 4, 10, 30, ink);
+        for (x, y, pixel) in picture.enumerate_pixels() {
+            let within = |off: u32| (3 + off..13 - off).contains(&x) && (4 + off..34 - off).contains(&y);
+            let expected = match () {
+                _ if within(3) || !within(0) => ground,
+                _ if within(1) => ink,
+                _ => white,
+            };
+            assert_eq!(*pixel, expected, "at {x} {y}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod init;
 mod layers;
 pub mod resnet;
 pub mod state;
+pub mod summary;
 
 pub use layers::{BatchNorm, Conv3x3, Linear};
 pub use resnet::ResNet;

@@ -89,6 +89,25 @@ pub fn class_names(path: &Path) -> Result<Option<Vec<String>>> {
     }
 }
 
+/// Checks that weights that name their classes name those of the data set, `classes`.
+///
+/// # Errors
+/// [`Error::Format`] naming both; as [`class_names`].
+pub fn expect_classes(path: &Path, classes: &[String]) -> Result<()> {
+    match class_names(path)? {
+        Some(names) if names != classes => Err(Error::format(
+            path,
+            format!(
+                "these weights are for the classes {}, the data set's are {}\n  help: choose the other with \
+                 --data",
+                names.join(", "),
+                classes.join(", ")
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// A network with the weights and buffers of a file; its width is the file's.
 ///
 /// # Errors

@@ -22,10 +22,10 @@ use crate::nn::{ResNet, Slot, SlotValue};
 use crate::optim::Optimizer;
 use crate::tensor::Tensor;
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How the rate rises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rise {
     /// By the same factor each step.
@@ -35,7 +35,7 @@ pub enum Rise {
 }
 
 /// A range test.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RangeTest {
     /// The rate of the first step.
     pub from: f64,
@@ -58,7 +58,7 @@ impl Default for RangeTest {
 }
 
 /// One step of a range test.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The learning rate.
     pub lr: f64,
@@ -82,7 +82,7 @@ pub struct Sweep {
 }
 
 /// The rates that a range test suggests, and the readings they follow from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suggestion {
     /// LRMIN: a tenth of LRMAX.
     pub lr_min: f64,

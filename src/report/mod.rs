@@ -1,10 +1,13 @@
-//! What a run shows of itself: pictures, with their font in the program.
+//! What a run shows of itself: its plots ([`plot`]), what its network says of the test images
+//! ([`findings`]), and pages in one file each ([`html`]): a run's report, and runs side by side.
 
-pub mod canvas;
-pub mod font;
+pub mod findings;
+pub mod html;
 pub mod plot;
+mod run;
 mod run_plots;
-pub mod theme;
+mod write;
 
-pub use run_plots::{write_both, write_run_plots};
-pub use theme::Theme;
+pub use run::{FoundRates, Run};
+pub use run_plots::{run_figures, write_run_plots};
+pub use write::{Written, write_report};

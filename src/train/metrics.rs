@@ -2,7 +2,7 @@
 //! metrics.csv. They hold no clock time, so two runs of one seed write the same bytes.
 
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::{read_whole_lines, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -131,40 +131,26 @@ pub fn missing_metrics(folder: &Path, steps: usize, epochs: usize) -> Result<(us
     Ok((steps - told_steps.len(), epochs - told_epochs.len()))
 }
 
-/// The epochs that the metrics of the run in `folder` tell of.
+/// What the metrics of the run in `folder` tell of: its steps and its epochs.
 ///
 /// # Errors
 /// As [`Metrics::open`].
-pub fn read_epochs(folder: &Path) -> Result<Vec<EpochMetrics>> {
-    let lines = read_lines(&folder.join("metrics.jsonl"))?;
-    Ok(lines
-        .into_iter()
-        .filter_map(|line| match line {
-            Line::Epoch(e) => Some(e),
-            Line::Step(_) => None,
-        })
-        .collect())
+pub fn read_metrics(folder: &Path) -> Result<(Vec<StepMetrics>, Vec<EpochMetrics>)> {
+    let (mut steps, mut epochs) = (Vec::new(), Vec::new());
+    for line in read_lines(&folder.join("metrics.jsonl"))? {
+        match line {
+            Line::Step(step) => steps.push(step),
+            Line::Epoch(epoch) => epochs.push(epoch),
+        }
+    }
+    Ok((steps, epochs))
+}
+
+fn read_lines(path: &Path) -> Result<Vec<Line>> {
+    read_whole_lines(path, "metrics line")
 }
 
 fn to_json(line: &Line) -> String {
     // Only maps with keys that are no strings fail, and there are none.
     serde_json::to_string(line).expect("metrics are plain numbers") + "\n"
-}
-
-/// The lines of a file that may not be there yet, and whose last line may have been cut off.
-fn read_lines(path: &Path) -> Result<Vec<Line>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Error::io("read", path)(e)),
-    };
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole
-        .lines()
-        .enumerate()
-        .map(|(i, line)| {
-            serde_json::from_str(line)
-                .map_err(|e| Error::format(path, format!("line {} is no metrics line ({e})", i + 1)))
-        })
-        .collect()
 }

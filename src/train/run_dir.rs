@@ -9,8 +9,11 @@
 //! ckpt/resume.safetensors everything --resume needs
 //! tb/                     TensorBoard event files, one for each time the run was started
 //! lr-find.json            what the range test found, if --lr-max find asked for one
+//! journal.jsonl           which machine, which images, how long each epoch took
+//! report.html             what the run came to, in one file
 //! plots/                  the learning rate, loss and accuracy, and the range test, as PNG files; each
 //!                         also for dark pages, as *-dark.png
+//! pictures/               misclassified images, where the network looked, what it was shown
 //! ```
 
 use super::TrainConfig;
@@ -21,12 +24,24 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The files of a run, by what they are.
+#[derive(Clone, Debug)]
+pub struct RunFiles(PathBuf);
+
 /// A run's folder. While one is open, no other process can open it.
 #[derive(Clone, Debug)]
 pub struct RunDir {
-    path: PathBuf,
+    files: RunFiles,
     /// The log, locked.
     log: Arc<File>,
+}
+
+impl std::ops::Deref for RunDir {
+    type Target = RunFiles;
+
+    fn deref(&self) -> &RunFiles {
+        &self.files
+    }
 }
 
 impl RunDir {
@@ -47,7 +62,7 @@ impl RunDir {
         }
         let ckpt = path.join("ckpt");
         std::fs::create_dir_all(&ckpt).map_err(Error::io("create", &ckpt))?;
-        let run = RunDir { log: open_log(&path)?, path };
+        let run = RunDir { log: open_log(&path)?, files: RunFiles(path) };
         let text = toml::to_string(config)
             .map_err(|e| Error::Config(format!("the settings cannot be written as TOML: {e}")))?;
         write_atomically(&run.config(), text.as_bytes())?;
@@ -60,15 +75,8 @@ impl RunDir {
     /// [`Error::Format`] when it is no run's folder or its config.toml is not ours, [`Error::Config`]
     /// when another process has it open, [`Error::Io`].
     pub fn open(path: &Path) -> Result<(RunDir, TrainConfig)> {
-        let config = path.join("config.toml");
-        if path.is_dir() && !config.exists() {
-            return Err(Error::format(path, "is no run's folder: it has no config.toml"));
-        }
-        let text = std::fs::read_to_string(&config).map_err(Error::io("read", &config))?;
-        let settings: TrainConfig =
-            toml::from_str(&text).map_err(|e| Error::format(&config, e.to_string()))?;
-        let settings = settings.checked().map_err(|e| e.about_file(&config))?;
-        let run = RunDir { log: open_log(path)?, path: path.to_path_buf() };
+        let settings = read_config(path)?;
+        let run = RunDir { log: open_log(path)?, files: RunFiles(path.to_path_buf()) };
         let ckpt = path.join("ckpt");
         std::fs::create_dir_all(&ckpt).map_err(Error::io("create", &ckpt))?;
         remove_leftovers(path)?;
@@ -76,53 +84,94 @@ impl RunDir {
         Ok((run, settings))
     }
 
-    /// The folder itself.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// config.toml
-    pub fn config(&self) -> PathBuf {
-        self.path.join("config.toml")
-    }
-
-    /// The weights with the best test accuracy.
-    pub fn best(&self) -> PathBuf {
-        self.path.join("ckpt/best.safetensors")
-    }
-
-    /// The weights after the last epoch.
-    pub fn last(&self) -> PathBuf {
-        self.path.join("ckpt/last.safetensors")
-    }
-
-    /// What `--resume` goes on from.
-    pub fn resume(&self) -> PathBuf {
-        self.path.join("ckpt/resume.safetensors")
-    }
-
-    /// What the range test found.
-    pub fn lr_find(&self) -> PathBuf {
-        self.path.join("lr-find.json")
-    }
-
-    /// The folder of the TensorBoard event files.
-    pub fn tensorboard(&self) -> PathBuf {
-        self.path.join("tb")
-    }
-
-    /// The folder of the plots.
-    pub fn plots(&self) -> PathBuf {
-        self.path.join("plots")
-    }
-
     /// Appends a line to the log, with the time before it.
     ///
     /// # Errors
     /// [`Error::Io`] naming the log.
     pub fn log(&self, line: &str) -> Result<()> {
-        writeln!(&*self.log, "{} {line}", timestamp()).map_err(Error::io("write", self.path.join(LOG)))
+        writeln!(&*self.log, "{} {line}", timestamp()).map_err(Error::io("write", self.path().join(LOG)))
     }
+}
+
+impl RunFiles {
+    /// The files of the run in `folder`.
+    pub fn new(folder: &Path) -> RunFiles {
+        RunFiles(folder.to_path_buf())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The numbers of its steps and epochs.
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+
+    /// config.toml
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// The weights with the best test accuracy.
+    pub fn best(&self) -> PathBuf {
+        self.0.join("ckpt/best.safetensors")
+    }
+
+    /// The weights after the last epoch.
+    pub fn last(&self) -> PathBuf {
+        self.0.join("ckpt/last.safetensors")
+    }
+
+    /// What `--resume` goes on from.
+    pub fn resume(&self) -> PathBuf {
+        self.0.join("ckpt/resume.safetensors")
+    }
+
+    /// What the range test found.
+    pub fn lr_find(&self) -> PathBuf {
+        self.0.join("lr-find.json")
+    }
+
+    /// What happened when, on which machine.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal.jsonl")
+    }
+
+    /// What the run came to, as a page.
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+
+    /// The folder of the TensorBoard event files.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.0.join("tb")
+    }
+
+    /// The folder of the plots.
+    pub fn plots(&self) -> PathBuf {
+        self.0.join("plots")
+    }
+
+    /// The folder of the pictures of images.
+    pub fn pictures(&self) -> PathBuf {
+        self.0.join("pictures")
+    }
+}
+
+/// The settings of the run in `folder`, which may be open elsewhere.
+///
+/// # Errors
+/// [`Error::Format`] when it is no run's folder or its config.toml is not ours, [`Error::Io`].
+pub fn read_config(folder: &Path) -> Result<TrainConfig> {
+    let config = folder.join("config.toml");
+    if folder.is_dir() && !config.exists() {
+        return Err(Error::format(folder, "is no run's folder: it has no config.toml"));
+    }
+    let text = std::fs::read_to_string(&config).map_err(Error::io("read", &config))?;
+    let settings: TrainConfig = toml::from_str(&text).map_err(|e| Error::format(&config, e.to_string()))?;
+    settings.checked().map_err(|e| e.about_file(&config))
 }
 
 const LOG: &str = "log";

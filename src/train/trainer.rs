@@ -119,11 +119,6 @@ impl Trainer {
         Ok(())
     }
 
-    /// Where it trains.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
     /// How far the run has come.
     pub fn progress(&self) -> &Progress {
         &self.progress

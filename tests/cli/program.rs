@@ -67,14 +67,15 @@ pub fn cugrad_in_shell(script: &str, program: &Command) -> Command {
 /// A tiny run on the CPU, 24 steps, in `folder`.
 pub fn train(folder: &Path) -> Command {
     let mut command = cugrad("train --device cpu --data embedded --width 4 --limit 256".split(' '));
-    command.args("--test-limit 64 --epochs 3 --batch 32 --checkpoint-every 3 --run-dir".split(' '));
+    command
+        .args("--test-limit 64 --epochs 3 --batch 32 --checkpoint-every 3 --no-report --run-dir".split(' '));
     command.arg(folder);
     command
 }
 
 /// The continuation of the run in `folder`.
 pub fn resume(folder: &Path) -> Command {
-    let mut command = cugrad(["train", "--resume"]);
+    let mut command = cugrad(["train", "--no-report", "--resume"]);
     command.arg(folder);
     command
 }

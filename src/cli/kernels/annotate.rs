@@ -1,6 +1,6 @@
 //! A kernel's source with its counts beside each line.
 
-use crate::cli::thousands;
+use crate::numbers::thousands;
 use crate::profile::Profile;
 use ptxsim::Count;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! What a kernel did, as a table for a person.
 
 use super::list::resources;
-use crate::cli::thousands;
 use crate::device::SimLaunch;
 use crate::device::kernels::Entry;
+use crate::numbers::thousands;
 use crate::profile::Profile;
 use ptxsim::{Class, Count, Gpu, Roofline};
 use std::fmt::Write as _;

@@ -1,17 +1,26 @@
 //! A figure: a title and one or more panels above each other, each with axes, curves and marks.
 
 use super::axis::Axis;
-use crate::report::canvas::{Anchor, Area, Canvas, Pen, Point, Type};
-use crate::report::theme::{Ink, Theme};
+use crate::error::Result;
+use crate::picture::file::{save_png, to_png};
+use crate::picture::raster::pixels;
+use crate::picture::text::Type;
+use crate::picture::{Anchor, Area, Drawing, Ink, Pen, Point, Symbol, Theme};
+use std::path::Path;
 
-const WIDTH: u16 = 800;
+/// The width of a picture of its own.
+const WIDTH: u32 = 800;
+/// Pixels of a picture for one unit of its layout, so that it is sharp on dense screens and paper.
+const SCALE: u32 = 2;
 const MARGIN: f32 = 28.0;
-const TITLE: Type = Type { size: 19.0, bold: true, ink: Ink::Text };
-const NOTE: Type = Type { size: 13.0, bold: false, ink: Ink::Faint };
-const LABEL: Type = Type { size: 13.5, bold: false, ink: Ink::Text };
-const TICK: Type = Type { size: 12.5, bold: false, ink: Ink::Faint };
-const MARK: Type = Type { size: 13.0, bold: true, ink: Ink::Mark };
-const LEGEND_ROW: f32 = 30.0;
+const TITLE: Type = Type::bold(19.0, Ink::Text);
+const NOTE: Type = Type::regular(13.0, Ink::Faint);
+const LABEL: Type = Type::regular(13.5, Ink::Text);
+const TICK: Type = Type::regular(12.5, Ink::Faint);
+const MARK: Type = Type::bold(13.0, Ink::Mark);
+const LEGEND_ROW: f32 = 24.0;
+/// The least distance between the baselines of two tags.
+const TAG_ROW: f32 = 15.0;
 
 /// A figure.
 pub struct Figure {
@@ -45,8 +54,17 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
     /// How it is drawn.
     pub pen: Pen,
-    /// Whether each point has a dot.
-    pub dots: bool,
+    /// What stands at each point.
+    pub symbol: Option<Symbol>,
+    /// What is written at its end; empty for nothing.
+    pub tag: String,
+}
+
+impl Curve {
+    /// A plain curve, without symbols and tag.
+    pub fn plain(name: impl Into<String>, points: Vec<(f64, f64)>, pen: Pen) -> Curve {
+        Curve { name: name.into(), points, pen, symbol: None, tag: String::new() }
+    }
 }
 
 /// Something labelled.
@@ -86,36 +104,61 @@ pub enum Mark {
 }
 
 impl Figure {
-    /// Draws the figure.
-    pub fn draw(&self, theme: Theme) -> Canvas {
-        let head = MARGIN + 20.0 + 20.0 * self.notes.len() as f32;
-        let frames = self.frames(head, &Canvas::new(1, 1, theme));
-        let foot = frames.last().map_or(head, |area| area.bottom) + self.below(self.panels.len() - 1);
-        let mut canvas = Canvas::new(WIDTH, foot.ceil() as u16, theme);
-        canvas.text((MARGIN, MARGIN + 14.0), &self.title, TITLE, Anchor::Start);
+    /// The figure as a picture of its own, with its title and notes.
+    pub fn draw(&self) -> Drawing {
+        let head = MARGIN + 26.0 + 20.0 * self.notes.len() as f32;
+        let mut drawing = self.draw_panels(WIDTH, MARGIN, head);
+        drawing.text((MARGIN, MARGIN + 14.0), &self.title, TITLE, Anchor::Start);
         for (i, note) in self.notes.iter().enumerate() {
-            canvas.text((MARGIN, MARGIN + 37.0 + 20.0 * i as f32), note, NOTE, Anchor::Start);
+            drawing.text((MARGIN, MARGIN + 37.0 + 20.0 * i as f32), note, NOTE, Anchor::Start);
         }
+        drawing
+    }
+
+    /// The panels alone at this width, for a page that has title and notes in its own text.
+    pub fn draw_bare(&self, width: u32) -> Drawing {
+        self.draw_panels(width, 2.0, 0.0)
+    }
+
+    /// The figure as a PNG file.
+    pub fn to_png(&self, theme: Theme) -> Vec<u8> {
+        to_png(&pixels(&self.draw(), theme, SCALE), SCALE)
+    }
+
+    /// Writes the figure as a PNG file, whole or not at all.
+    ///
+    /// # Errors
+    /// As [`save_png`].
+    pub fn save(&self, path: &Path, theme: Theme) -> Result<()> {
+        save_png(path, &pixels(&self.draw(), theme, SCALE), SCALE)
+    }
+
+    /// The panels below `head`, `margin` away from both sides.
+    fn draw_panels(&self, width: u32, margin: f32, head: f32) -> Drawing {
+        let frames = self.frames(width, margin, head);
+        let foot = frames.last().map_or(head, |area| area.bottom) + self.below(self.panels.len() - 1);
+        let mut drawing = Drawing::new(width, foot.ceil() as u32);
         for (i, (panel, area)) in self.panels.iter().zip(frames).enumerate() {
-            panel.draw(&mut canvas, area, self.has_x_label(i));
+            panel.draw(&mut drawing, area, margin, self.has_x_label(i));
         }
-        canvas
+        drawing
     }
 
     /// The space between the axes of each panel. All have the same left and right edge, so that their
     /// x axes can be compared.
-    fn frames(&self, head: f32, measure: &Canvas) -> Vec<Area> {
-        let widest = |texts: &mut dyn Iterator<Item = String>, style| {
-            texts.map(|text| measure.width(&text, style)).fold(0.0, f32::max)
+    fn frames(&self, width: u32, margin: f32, head: f32) -> Vec<Area> {
+        let widest = |texts: &mut dyn Iterator<Item = String>, style: Type| {
+            texts.map(|text| style.width(&text)).fold(0.0, f32::max)
         };
         let ticks = widest(&mut self.panels.iter().flat_map(|p| p.y.labels()), TICK);
-        let levels = widest(&mut self.panels.iter().flat_map(Panel::level_labels), MARK);
-        let left = MARGIN + 20.0 + ticks + 10.0;
-        let right = f32::from(WIDTH) - MARGIN - if levels > 0.0 { levels + 10.0 } else { 0.0 };
+        let beside = widest(&mut self.panels.iter().flat_map(Panel::labels_beside), MARK);
+        let left = margin + 20.0 + ticks + 10.0;
+        // Half of the last number of an x axis stands out over the end of the axis.
+        let right = width as f32 - margin - if beside > 0.0 { beside + 10.0 } else { 12.0 };
         let mut y = head;
         let mut frames = Vec::new();
         for (i, panel) in self.panels.iter().enumerate() {
-            let top = y + panel.above();
+            let top = y + panel.above(right - left);
             let bottom = top + f32::from(panel.height);
             frames.push(Area { left, top, right, bottom });
             y = bottom + self.below(i);
@@ -135,107 +178,129 @@ impl Figure {
 }
 
 impl Panel {
-    /// The room over the panel: the legend's row and that of the labels of moments.
-    fn above(&self) -> f32 {
+    /// The room over the panel, which is `width` wide: the legend and the labels of moments.
+    fn above(&self, width: f32) -> f32 {
         let moments =
             self.marks.iter().any(|mark| matches!(mark, Mark::Moment { label, .. } if !label.is_empty()));
-        10.0 + if self.has_legend() { LEGEND_ROW } else { 0.0 } + if moments { 20.0 } else { 0.0 }
+        let legend = match self.legend(width).last() {
+            Some((_, row, _)) => 8.0 + LEGEND_ROW * (*row as f32 + 1.0),
+            None => 0.0,
+        };
+        10.0 + legend + if moments { 20.0 } else { 0.0 }
     }
 
-    fn has_legend(&self) -> bool {
-        self.curves.iter().filter(|curve| !curve.name.is_empty()).count() > 1
+    /// The curves of the legend, each with its row and its place in it, in rows of this width. A single
+    /// curve needs none.
+    fn legend(&self, width: f32) -> Vec<(&Curve, usize, f32)> {
+        let named: Vec<&Curve> = self.curves.iter().filter(|curve| !curve.name.is_empty()).collect();
+        if named.len() < 2 {
+            return Vec::new();
+        }
+        let (mut row, mut x) = (0, 0.0);
+        let mut placed = Vec::new();
+        for curve in named {
+            let wide = 32.0 + LABEL.width(&curve.name);
+            if x > 0.0 && x + wide > width {
+                (row, x) = (row + 1, 0.0);
+            }
+            placed.push((curve, row, x));
+            x += wide + 24.0;
+        }
+        placed
     }
 
-    fn level_labels(&self) -> Vec<String> {
-        let label = |mark: &Mark| match mark {
+    /// What is written to the right of the panel.
+    fn labels_beside(&self) -> Vec<String> {
+        let level = |mark: &Mark| match mark {
             Mark::Level { label, .. } => Some(label.clone()),
             _ => None,
         };
-        self.marks.iter().filter_map(label).collect()
+        let tags = self.curves.iter().map(|curve| curve.tag.clone()).filter(|tag| !tag.is_empty());
+        self.marks.iter().filter_map(level).chain(tags).collect()
     }
 
-    fn draw(&self, canvas: &mut Canvas, area: Area, x_label: bool) {
-        self.draw_axes(canvas, area, x_label);
+    fn draw(&self, drawing: &mut Drawing, area: Area, margin: f32, x_label: bool) {
+        self.draw_axes(drawing, area, margin, x_label);
         for mark in &self.marks {
-            self.draw_lines_of(mark, canvas, area);
+            self.draw_lines_of(mark, drawing, area);
         }
         // A curve may leave the axes' range; its line may be half outside at the edges.
-        let (left, top) = (area.left - 2.0, area.top - 2.0);
-        canvas.clip(Some(Area { left, top, right: area.right + 2.0, bottom: area.bottom + 2.0 }));
+        let around = Area {
+            left: area.left - 2.0,
+            top: area.top - 2.0,
+            right: area.right + 2.0,
+            bottom: area.bottom + 2.0,
+        };
         for curve in &self.curves {
-            let points: Vec<Point> = curve.points.iter().map(|&p| self.place(area, p)).collect();
-            canvas.line(&points, curve.pen);
+            let points = curve.points.iter().map(|&p| self.place(area, p)).collect();
+            drawing.line_within(around, points, curve.pen);
         }
-        canvas.clip(None);
-        // A dot at the edge is drawn whole.
-        for curve in self.curves.iter().filter(|curve| curve.dots) {
-            let points = curve.points.iter().map(|&p| self.place(area, p));
-            let inside = points.filter(|&(x, y)| {
-                (left..=area.right + 2.0).contains(&x) && (top..=area.bottom + 2.0).contains(&y)
-            });
-            inside.for_each(|at| canvas.dot(at, 3.0, curve.pen.ink));
+        // A symbol at the edge is drawn whole.
+        for (curve, symbol) in self.curves.iter().filter_map(|curve| Some((curve, curve.symbol?))) {
+            for at in curve.points.iter().map(|&p| self.place(area, p)).filter(|&at| around.contains(at)) {
+                drawing.symbol(at, 3.0, symbol, curve.pen.ink);
+            }
         }
         for mark in &self.marks {
-            self.draw_label_of(mark, canvas, area);
+            self.draw_label_of(mark, drawing, area);
         }
-        if self.has_legend() {
-            self.draw_legend(canvas, area);
-        }
+        self.draw_tags(drawing, area);
+        self.draw_legend(drawing, area);
     }
 
-    fn draw_axes(&self, canvas: &mut Canvas, area: Area, x_label: bool) {
+    fn draw_axes(&self, drawing: &mut Drawing, area: Area, margin: f32, x_label: bool) {
         let (grid, axis) = (Pen::new(Ink::Grid, 1.0), Pen::new(Ink::Axis, 1.0));
         for (&tick, label) in self.y.ticks.iter().zip(self.y.labels()) {
             let (_, y) = self.place(area, (self.x.low, tick));
-            canvas.line(&[(area.left, y), (area.right, y)], grid);
-            canvas.text((area.left - 10.0, y + 4.5), &label, TICK, Anchor::End);
+            drawing.line(&[(area.left, y), (area.right, y)], grid);
+            drawing.text((area.left - 10.0, y + 4.5), &label, TICK, Anchor::End);
         }
         for (&tick, label) in self.x.ticks.iter().zip(self.x.labels()) {
             let (x, _) = self.place(area, (tick, self.y.low));
-            canvas.line(&[(x, area.top), (x, area.bottom)], grid);
-            canvas.line(&[(x, area.bottom), (x, area.bottom + 5.0)], axis);
-            canvas.text((x, area.bottom + 20.0), &label, TICK, Anchor::Middle);
+            drawing.line(&[(x, area.top), (x, area.bottom)], grid);
+            drawing.line(&[(x, area.bottom), (x, area.bottom + 5.0)], axis);
+            drawing.text((x, area.bottom + 20.0), &label, TICK, Anchor::Middle);
         }
-        canvas.line(&[(area.left, area.top), (area.left, area.bottom), (area.right, area.bottom)], axis);
+        drawing.line(&[(area.left, area.top), (area.left, area.bottom), (area.right, area.bottom)], axis);
         let middle = ((area.left + area.right) / 2.0, (area.top + area.bottom) / 2.0);
-        canvas.text_upward((MARGIN + 8.0, middle.1), &self.y.label, LABEL, Anchor::Middle);
+        drawing.text_upward((margin + 10.0, middle.1), &self.y.label, LABEL, Anchor::Middle);
         if x_label {
-            canvas.text((middle.0, area.bottom + 42.0), &self.x.label, LABEL, Anchor::Middle);
+            drawing.text((middle.0, area.bottom + 42.0), &self.x.label, LABEL, Anchor::Middle);
         }
     }
 
-    fn draw_lines_of(&self, mark: &Mark, canvas: &mut Canvas, area: Area) {
+    fn draw_lines_of(&self, mark: &Mark, drawing: &mut Drawing, area: Area) {
         let pen = Pen::new(Ink::Mark, 1.5);
         match *mark {
             Mark::Level { y, .. } => {
                 let (_, y) = self.place(area, (self.x.low, y));
-                canvas.line(&[(area.left, y), (area.right, y)], pen.dashed());
+                drawing.line(&[(area.left, y), (area.right, y)], pen.dashed());
             }
             Mark::Moment { x, .. } => {
                 let (x, _) = self.place(area, (x, self.y.low));
-                canvas.line(&[(x, area.top), (x, area.bottom)], pen.dashed());
+                drawing.line(&[(x, area.top), (x, area.bottom)], pen.dashed());
             }
             Mark::Span { from, to, y, .. } => {
                 let ((from, y), (to, _)) = (self.place(area, (from, y)), self.place(area, (to, y)));
-                canvas.line(&[(from, y), (to, y)], pen);
+                drawing.line(&[(from, y), (to, y)], pen);
                 for x in [from, to] {
-                    canvas.line(&[(x, y - 6.0), (x, y + 6.0)], pen);
+                    drawing.line(&[(x, y - 6.0), (x, y + 6.0)], pen);
                 }
             }
             Mark::Dot { .. } => {}
         }
     }
 
-    fn draw_label_of(&self, mark: &Mark, canvas: &mut Canvas, area: Area) {
+    fn draw_label_of(&self, mark: &Mark, drawing: &mut Drawing, area: Area) {
         match mark {
             Mark::Level { y, label } => {
                 let (_, y) = self.place(area, (self.x.low, *y));
-                canvas.text((area.right + 10.0, y + 4.5), label, MARK, Anchor::Start);
+                drawing.text((area.right + 10.0, y + 4.5), label, MARK, Anchor::Start);
             }
             Mark::Moment { x, label, side } => {
                 let (x, _) = self.place(area, (*x, self.y.low));
                 // A label does not stick out over the ends of the axis.
-                let width = canvas.width(label, MARK);
+                let width = MARK.width(label);
                 let side = match side {
                     Anchor::Start if x + width > area.right => Anchor::End,
                     Anchor::Middle if x + width / 2.0 > area.right => Anchor::End,
@@ -243,30 +308,47 @@ impl Panel {
                     Anchor::Middle if x - width / 2.0 < area.left => Anchor::Start,
                     side => *side,
                 };
-                canvas.text((x, area.top - 8.0), label, MARK, side);
+                drawing.text((x, area.top - 8.0), label, MARK, side);
             }
             Mark::Span { from, to, y, label } => {
                 let ((from, y), (to, _)) = (self.place(area, (*from, *y)), self.place(area, (*to, *y)));
-                canvas.text(((from + to) / 2.0, y + 19.0), label, MARK, Anchor::Middle);
+                drawing.text(((from + to) / 2.0, y + 19.0), label, MARK, Anchor::Middle);
             }
-            Mark::Dot { at } => canvas.dot(self.place(area, *at), 5.0, Ink::Mark),
+            Mark::Dot { at } => drawing.symbol(self.place(area, *at), 5.0, Symbol::Dot, Ink::Mark),
         }
     }
 
-    fn draw_legend(&self, canvas: &mut Canvas, area: Area) {
-        let y = area.top - self.above() + 16.0;
-        let mut x = area.left;
-        for curve in self.curves.iter().filter(|curve| !curve.name.is_empty()) {
-            canvas.line(&[(x + 2.0, y), (x + 24.0, y)], curve.pen);
-            if curve.dots {
-                canvas.dot((x + 13.0, y), 3.0, curve.pen.ink);
-            }
-            canvas.text((x + 32.0, y + 4.5), &curve.name, LABEL, Anchor::Start);
-            x += 32.0 + canvas.width(&curve.name, LABEL) + 24.0;
+    /// Writes the tags at the ends of their curves, moved apart where ends are close.
+    fn draw_tags(&self, drawing: &mut Drawing, area: Area) {
+        let end =
+            |curve: &Curve| Some((self.place(area, *curve.points.last()?), curve.pen.ink, curve.tag.clone()));
+        let mut tags: Vec<(Point, Ink, String)> =
+            self.curves.iter().filter(|curve| !curve.tag.is_empty()).filter_map(end).collect();
+        tags.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
+        let mut next = area.top + 4.5;
+        for (at, _, _) in &mut tags {
+            at.1 = (at.1 + 4.5).max(next);
+            next = at.1 + TAG_ROW;
+        }
+        for ((_, y), ink, tag) in tags {
+            drawing.text((area.right + 10.0, y), &tag, Type { ink, ..MARK }, Anchor::Start);
         }
     }
 
-    /// Where a pair of numbers is on the canvas.
+    fn draw_legend(&self, drawing: &mut Drawing, area: Area) {
+        let width = area.right - area.left;
+        let top = area.top - self.above(width) + 16.0;
+        for (curve, row, x) in self.legend(width) {
+            let (x, y) = (area.left + x, top + LEGEND_ROW * row as f32);
+            drawing.line(&[(x + 2.0, y), (x + 24.0, y)], curve.pen);
+            if let Some(symbol) = curve.symbol {
+                drawing.symbol((x + 13.0, y), 3.0, symbol, curve.pen.ink);
+            }
+            drawing.text((x + 32.0, y + 4.5), &curve.name, LABEL, Anchor::Start);
+        }
+    }
+
+    /// Where a pair of numbers is on the drawing.
     fn place(&self, area: Area, (x, y): (f64, f64)) -> Point {
         let (x, y) = (self.x.position(x) as f32, self.y.position(y) as f32);
         (area.left + x * (area.right - area.left), area.bottom - y * (area.bottom - area.top))

@@ -2,8 +2,7 @@
 
 use super::axis::Axis;
 use super::{Curve, Figure, Panel};
-use crate::report::canvas::Pen;
-use crate::report::theme::Ink;
+use crate::picture::{Ink, Pen, Symbol};
 use crate::train::EpochMetrics;
 
 /// The mean loss of the training and of the test images after each epoch.
@@ -42,8 +41,12 @@ fn figure(
     let (train, test) = (points(&|(train, _)| train), points(&|(_, test)| test));
     let y = Axis::around(label, train.iter().chain(&test).map(|p| p.1));
     let last = epochs.last().map_or(1, |e| e.epoch) as f64;
-    let dots = epochs.len() <= 60;
-    let curve = |name: &str, points, pen| Curve { name: name.into(), points, pen, dots };
+    let few = epochs.len() <= 60;
+    // Told apart without colour too: by their symbols, or where those would touch, by dashes.
+    let curve = |name: &str, points, pen: Pen, symbol| {
+        let pen = if few || symbol == Symbol::Dot { pen } else { pen.dashed() };
+        Curve { symbol: few.then_some(symbol), ..Curve::plain(name, points, pen) }
+    };
     Figure {
         title: title.into(),
         notes: note.into_iter().collect(),
@@ -52,8 +55,8 @@ fn figure(
             y,
             height: 320,
             curves: vec![
-                curve("train, during the epoch", train, Pen::new(Ink::First, 2.5)),
-                curve("test, after it", test, Pen::new(Ink::Second, 2.5)),
+                curve("train, during the epoch", train, Pen::new(Ink::Series(0), 2.5), Symbol::Dot),
+                curve("test, after it", test, Pen::new(Ink::Series(1), 2.5), Symbol::Square),
             ],
             marks: Vec::new(),
         }],

@@ -4,6 +4,7 @@ pub mod axis;
 mod chart;
 mod curves;
 mod one_cycle;
+pub mod overlay;
 mod range_test;
 mod triangle;
 

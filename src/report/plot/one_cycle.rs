@@ -3,8 +3,7 @@
 use super::axis::{Axis, rate};
 use super::{Curve, Figure, Mark, Panel};
 use crate::optim::schedule::OneCycle;
-use crate::report::canvas::{Anchor, Pen};
-use crate::report::theme::Ink;
+use crate::picture::{Anchor, Ink, Pen};
 
 /// The policy of a run, its peak and both ends labelled.
 pub fn one_cycle(policy: &OneCycle) -> Figure {
@@ -33,12 +32,11 @@ pub fn one_cycle(policy: &OneCycle) -> Figure {
             x: Axis::linear("epoch", 0.0, epochs),
             y: Axis::linear("learning rate", 0.0, 1.08 * if max > 0.0 { max } else { 1.0 }),
             height: 320,
-            curves: vec![Curve {
-                name: String::new(),
-                points: vec![(0.0, policy.rate(0.0)), (peak_epoch, max), (epochs, end)],
-                pen: Pen::new(Ink::First, 2.5),
-                dots: false,
-            }],
+            curves: vec![Curve::plain(
+                "",
+                vec![(0.0, policy.rate(0.0)), (peak_epoch, max), (epochs, end)],
+                Pen::new(Ink::Series(0), 2.5),
+            )],
             marks: levels,
         }],
     }

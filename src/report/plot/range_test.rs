@@ -3,8 +3,7 @@
 use super::axis::{Axis, rate};
 use super::{Curve, Figure, Mark, Panel};
 use crate::optim::lr_finder::{Rise, Suggestion, Sweep};
-use crate::report::canvas::{Anchor, Pen};
-use crate::report::theme::Ink;
+use crate::picture::{Anchor, Ink, Pen};
 
 /// The loss and the accuracy over the rate, with the suggested rates marked, if there are any.
 pub fn range_test(sweep: &Sweep, suggestion: Option<&Suggestion>) -> Figure {
@@ -41,7 +40,6 @@ pub fn range_test(sweep: &Sweep, suggestion: Option<&Suggestion>) -> Figure {
     let height = (begin - lowest).max(0.1 * begin);
     let bottom = each.iter().map(|p| p.1).fold(lowest, f64::min) - 0.05 * height;
     let loss_axis = Axis::linear("loss (nats)", bottom.max(0.0), begin + 0.4 * height);
-    let curve = |name: &str, points, pen| Curve { name: name.into(), points, pen, dots: false };
     Figure {
         title: "Learning-rate range test".into(),
         notes,
@@ -51,8 +49,8 @@ pub fn range_test(sweep: &Sweep, suggestion: Option<&Suggestion>) -> Figure {
                 y: loss_axis,
                 height: 220,
                 curves: vec![
-                    curve("each step", each, Pen { opacity: 0.35, ..Pen::new(Ink::First, 1.2) }),
-                    curve("smoothed", smoothed, Pen::new(Ink::First, 2.5)),
+                    Curve::plain("each step", each, Pen { opacity: 0.35, ..Pen::new(Ink::Series(0), 1.2) }),
+                    Curve::plain("smoothed", smoothed, Pen::new(Ink::Series(0), 2.5)),
                 ],
                 marks: moments(true),
             },
@@ -60,7 +58,7 @@ pub fn range_test(sweep: &Sweep, suggestion: Option<&Suggestion>) -> Figure {
                 x: x_axis(sweep, suggestion),
                 y: Axis::around("accuracy (%)", accuracy.iter().map(|p| p.1)),
                 height: 150,
-                curves: vec![curve("", accuracy, Pen::new(Ink::Second, 2.5))],
+                curves: vec![Curve::plain("", accuracy, Pen::new(Ink::Series(1), 2.5))],
                 marks: moments(false),
             },
         ],

@@ -3,8 +3,7 @@
 use super::axis::{Axis, rate};
 use super::{Curve, Figure, Mark, Panel};
 use crate::optim::schedule::Triangular;
-use crate::report::canvas::Pen;
-use crate::report::theme::Ink;
+use crate::picture::{Ink, Pen};
 
 /// `cycles` cycles of `policy`: the bounds are labelled, the step size is marked under the first rise.
 pub fn triangle(policy: &Triangular, cycles: u32) -> Figure {
@@ -25,7 +24,7 @@ pub fn triangle(policy: &Triangular, cycles: u32) -> Figure {
             x: Axis::linear("iteration", 0.0, 2.0 * f64::from(cycles) * step_size),
             y,
             height: 320,
-            curves: vec![Curve { name: String::new(), points, pen: Pen::new(Ink::First, 2.5), dots: false }],
+            curves: vec![Curve::plain("", points, Pen::new(Ink::Series(0), 2.5))],
             marks: vec![
                 Mark::Level { y: max, label: format!("max_lr {}", rate(max)) },
                 Mark::Level { y: base, label: format!("base_lr {}", rate(base)) },

@@ -1,14 +1,14 @@
-//! What was measured, on what.
+//! The machine that a measurement or a run was made on.
 
 use crate::device::Device;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::process::Command;
 
-/// The machine and the version of a measurement.
-#[derive(Clone, Debug, Serialize)]
+/// A machine, and the version of the program that ran on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// The version of this program.
-    pub version: &'static str,
+    pub version: String,
     /// The commit it was built from, as `CUGRAD_COMMIT` says when it runs: `scripts/gpu-check` and
     /// `just bench` set it. The build does not embed it, or each commit would compile everything anew.
     pub commit: Option<String>,
@@ -35,7 +35,7 @@ impl Machine {
             Device::Gpu(gpu) => Some(gpu.driver().info().clone()),
         };
         Machine {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").into(),
             commit: std::env::var("CUGRAD_COMMIT").ok(),
             device: gpu.as_ref().map_or_else(|| cpu.clone(), |info| info.name.clone()),
             clocks: gpu.as_ref().and_then(|_| clocks()),
