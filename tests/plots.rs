@@ -133,7 +133,7 @@ fn a_run_that_finds_its_rates_leaves_numbers_and_plots() {
     }
 
     let again = succeeds(&["plot", "run", "run", "--out", "again"], folder.path());
-    assert_eq!(again.lines().count(), 6);
+    assert_eq!(again.lines().count(), 8);
     let read = |path: &str| std::fs::read(folder.path().join(path)).unwrap();
     assert_eq!(read("again/loss.png"), read("run/plots/loss.png"));
 }
