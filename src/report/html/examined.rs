@@ -27,9 +27,9 @@ pub fn classes(found: &Findings, names: &[String]) -> Markup {
             code { "ckpt/last.safetensors" } ")."
         }
         table {
-            caption { "Accuracy of each class" }
+            caption { "Accuracy of each class; bars from 0 to 100%" }
             thead { tr {
-                th { "class" } th { "right" } th { "images" } th { "accuracy" } th { "0 to 100%" }
+                th { "class" } th { "right" } th.extra { "images" } th { "accuracy" } th aria-hidden="true" {}
             } }
             tbody {
                 @for (class, name) in names.iter().enumerate() {
@@ -38,7 +38,7 @@ pub fn classes(found: &Findings, names: &[String]) -> Markup {
                     tr {
                         th scope="row" { (name) }
                         td { (test.confusion[class][class]) }
-                        td { (images) }
+                        td.extra { (images) }
                         td { (share.map_or("–".into(), numbers::percent)) }
                         td { span.bar style=(format!("--share:{:.1}%", 100.0 * share.unwrap_or(0.0))) {} }
                     }
@@ -68,7 +68,7 @@ fn confusion(found: &Findings, names: &[String]) -> Markup {
         h3 style="margin-top:1.5rem" { "Confusion matrix" }
         p.faint {
             "Rows: the true class. Columns: what the network said. Blue on the diagonal is right, orange \
-             beside it is wrong; the darker, the larger the share of the class."
+             beside it is wrong; the stronger, the larger the share of the class."
         }
         table.confusion {
             thead { tr { th aria-hidden="true" {} @for name in names { th scope="col" { (name) } } } }

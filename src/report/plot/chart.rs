@@ -21,6 +21,8 @@ const MARK: Type = Type::bold(13.0, Ink::Mark);
 const LEGEND_ROW: f32 = 24.0;
 /// The least distance between the baselines of two tags.
 const TAG_ROW: f32 = 15.0;
+/// Tags that begin closer than this may lie over each other.
+const TAG_COLUMN: f32 = 20.0;
 
 /// A figure.
 pub struct Figure {
@@ -318,20 +320,32 @@ impl Panel {
         }
     }
 
-    /// Writes the tags at the ends of their curves, moved apart where ends are close.
+    /// Writes the tags to the right of the ends of their curves, moved apart where ends are close.
     fn draw_tags(&self, drawing: &mut Drawing, area: Area) {
-        let end =
-            |curve: &Curve| Some((self.place(area, *curve.points.last()?), curve.pen.ink, curve.tag.clone()));
-        let mut tags: Vec<(Point, Ink, String)> =
-            self.curves.iter().filter(|curve| !curve.tag.is_empty()).filter_map(end).collect();
-        tags.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
-        let mut next = area.top + 4.5;
-        for (at, _, _) in &mut tags {
-            at.1 = (at.1 + 4.5).max(next);
-            next = at.1 + TAG_ROW;
+        let tagged = self.curves.iter().filter(|curve| !curve.tag.is_empty());
+        let mut tags: Vec<(Point, Type, &str)> = tagged
+            .filter_map(|curve| {
+                let (x, y) = self.place(area, *curve.points.last()?);
+                Some(((x + 10.0, y + 4.5), Type { ink: curve.pen.ink, ..MARK }, curve.tag.as_str()))
+            })
+            .collect();
+        tags.sort_by(|(a, ..), (b, ..)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        for column in tags.chunk_by_mut(|(a, ..), (b, ..)| b.0 - a.0 < TAG_COLUMN) {
+            column.sort_by(|(a, ..), (b, ..)| a.1.total_cmp(&b.1));
+            // Down from the top, and where that ends too low, up again from the bottom.
+            let mut least = area.top;
+            for (at, ..) in column.iter_mut() {
+                at.1 = at.1.max(least);
+                least = at.1 + TAG_ROW;
+            }
+            let mut most = area.bottom + 4.5;
+            for (at, ..) in column.iter_mut().rev() {
+                at.1 = at.1.min(most);
+                most = at.1 - TAG_ROW;
+            }
         }
-        for ((_, y), ink, tag) in tags {
-            drawing.text((area.right + 10.0, y), &tag, Type { ink, ..MARK }, Anchor::Start);
+        for (at, style, tag) in tags {
+            drawing.text(at, tag, style, Anchor::Start);
         }
     }
 

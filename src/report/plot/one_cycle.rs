@@ -23,9 +23,10 @@ pub fn one_cycle(policy: &OneCycle) -> Figure {
     Figure {
         title: "One-cycle learning rate".into(),
         notes: vec![format!(
-            "from {} to {} in {peak_epoch} epochs, then to {} at epoch {epochs}",
+            "from {} to {} in {peak_epoch} {}, then to {} at epoch {epochs}",
             rate(min),
             rate(max),
+            if peak_epoch == 1.0 { "epoch" } else { "epochs" },
             rate(end)
         )],
         panels: vec![Panel {
