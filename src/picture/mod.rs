@@ -1,6 +1,6 @@
 //! The ground of every picture: the palette, light and dark ([`Theme`]), text in the program's own font
 //! ([`text`]), and a [`Drawing`] of lines, texts and tiles, which becomes pixels ([`raster`]), a PNG file
-//! ([`file`]) or SVG that follows a page's palette ([`svg`]).
+//! ([`mod@file`]) or SVG that follows a page's palette ([`svg`]).
 
 mod drawing;
 pub mod file;
