@@ -2,6 +2,7 @@
 
 use super::allocation::Allocation;
 use super::global::Trouble;
+use super::place::Place;
 use super::{Access, Addresses, Planes, SHARED_RANK_SHIFT, resolve_generic};
 use crate::fault::{Fault, FaultKind};
 use crate::machine::context::Context;
@@ -243,18 +244,8 @@ impl Context<'_> {
         }
         for lane in lanes(active) {
             let address = addresses[lane];
-            let offset = address & ((1 << SHARED_RANK_SHIFT) - 1);
-            let rank = match address >> SHARED_RANK_SHIFT {
-                0 => self.rank,
-                tagged => tagged as usize - 1,
-            };
-            let limit = self.blocks.get(rank).map_or(0, |b| b.shared.bytes() as u64);
-            if offset + size > limit {
-                let detail = format!("the block's shared memory has {limit} bytes");
-                let kind =
-                    FaultKind::OutOfBounds { space: Space::Shared, address, bytes: bytes as u32, detail };
-                return Err(self.fault(lane, kind));
-            }
+            let Place { rank, offset } = self.shared_place(lane, address, bytes)?;
+            let offset = u64::from(offset);
             if offset & (size - 1) != 0 {
                 return Err(self.misaligned(lane, Space::Shared, address, bytes));
             }

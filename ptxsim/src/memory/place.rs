@@ -25,23 +25,35 @@ impl Context<'_> {
             let detail = format!("address {address:#x} is in {} memory, not in shared", space.name());
             return Err(self.fault(lane, FaultKind::Misuse { detail }));
         }
+        let Place { rank, offset } = self.shared_place(lane, address, bytes)?;
+        if !u64::from(offset).is_multiple_of(align) {
+            let detail = format!("shared address {address:#x} is no multiple of {align}");
+            return Err(self.fault(lane, FaultKind::Misuse { detail }));
+        }
+        Ok(Place { rank, offset })
+    }
+
+    /// The block of the cluster and the offset there that a shared address of `bytes` bytes names.
+    pub fn shared_place(&self, lane: usize, address: u64, bytes: usize) -> Result<Place> {
         let offset = address & ((1 << SHARED_RANK_SHIFT) - 1);
         let rank = match address >> SHARED_RANK_SHIFT {
             0 => self.rank,
             tagged => tagged as usize - 1,
         };
-        let limit = self.blocks.get(rank).map_or(0, |b| b.shared.bytes() as u64);
-        let size = u32::try_from(bytes).unwrap_or(u32::MAX);
-        if offset + bytes as u64 > limit {
-            let detail = format!("the block's shared memory has {limit} bytes");
-            let kind = FaultKind::OutOfBounds { space: Space::Shared, address, bytes: size, detail };
-            return Err(self.fault(lane, kind));
-        }
-        if !offset.is_multiple_of(align) {
-            let detail = format!("shared address {address:#x} is no multiple of {align}");
-            return Err(self.fault(lane, FaultKind::Misuse { detail }));
-        }
-        Ok(Place { rank, offset: offset as u32 })
+        let detail = match self.blocks.get(rank) {
+            Some(block) if offset + bytes as u64 > block.shared.bytes() as u64 => {
+                format!("the block's shared memory has {} bytes", block.shared.bytes())
+            }
+            Some(block) if block.live == 0 => {
+                let detail =
+                    format!("the block of rank {rank} in the cluster has ended, and its memory with it");
+                return Err(self.fault(lane, FaultKind::Misuse { detail }));
+            }
+            Some(_) => return Ok(Place { rank, offset: offset as u32 }),
+            None => format!("the cluster has no block of rank {rank}"),
+        };
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Err(self.fault(lane, FaultKind::OutOfBounds { space: Space::Shared, address, bytes, detail }))
     }
 
     /// A fault if asynchronous work is not done with what an ordinary access touches; notes a store.

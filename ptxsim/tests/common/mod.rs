@@ -266,6 +266,10 @@ pub fn encode(ty: &str, value: i32) -> u64 {
         "f16" => {
             u64::from((value32 >> 31) << 15 | ((value32 >> 23 & 255) - 112) << 10 | value32 >> 13 & 0x3ff)
         }
+        "e4m3" | "e5m2" if value == 0 => 0,
+        // As for f16; integers up to 8 fit both.
+        "e4m3" => u64::from((value32 >> 31) << 7 | ((value32 >> 23 & 255) - 120) << 3 | value32 >> 20 & 7),
+        "e5m2" => u64::from((value32 >> 31) << 7 | ((value32 >> 23 & 255) - 112) << 2 | value32 >> 21 & 3),
         "f32" | "tf32" => value32.into(),
         "f64" => f64::from(value).to_bits(),
         "s8" | "u8" => u64::from(value as u8),
