@@ -16,6 +16,7 @@ use crate::machine::kernel::Flow;
 use crate::machine::lanes;
 use crate::machine::registers::Src;
 use crate::machine::transfers::Delivery;
+use crate::memory::Access;
 use crate::memory::place::Place;
 use crate::memory::shadow::{Busy, GRANULE};
 use crate::memory::swizzle::Swizzle;
@@ -171,6 +172,9 @@ pub(super) fn read_shared(
             ctx.blocks[place.rank].shared.shadow.add_outgoing(granule);
         }
     }
+    if place.rank == ctx.rank {
+        ctx.note_async(lane, &granules, Access::Read)?;
+    }
     Ok(granules)
 }
 
@@ -210,6 +214,16 @@ pub(super) fn send(ctx: &mut Context<'_>, lane: usize, sending: Sending) -> Resu
                 (None, None) => {}
             }
             ctx.blocks[rank].shared.shadow.add_incoming(granule);
+        }
+        if rank == ctx.rank {
+            let granules: Vec<usize> = Delivery::granules(place.offset, data.len(), swizzle).collect();
+            ctx.note_async(lane, &granules, Access::Write)?;
+            // Who waits for the phase that counts these bytes knows that they are there.
+            let warp = ctx.warp;
+            let block = ctx.block();
+            if let Some(mbarrier) = block.mbarriers.get_mut(&barrier.offset) {
+                block.order.release(warp, &mut mbarrier.arrived);
+            }
         }
         let data = data.clone();
         let delivery = Delivery { barrier: barrier.offset, start: place.offset, swizzle, reduction, data };

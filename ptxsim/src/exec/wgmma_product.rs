@@ -13,6 +13,7 @@ use crate::machine::kernel::{Flow, Step};
 use crate::machine::registers::{Bank, PredSrc, Scalar, Src};
 use crate::machine::transfers::Right;
 use crate::machine::wgmma::Role;
+use crate::memory::Access;
 use crate::memory::shadow::GRANULE;
 use crate::softfloat::{F16_FORMAT, F32_FORMAT, Rounding};
 
@@ -85,16 +86,18 @@ impl Product {
         if adds && ctx.launch.checks.registers {
             self.check_accumulators(ctx)?;
         }
+        ctx.note_async(0, &granules, Access::Read)?;
         Self::best_multiply()(self, &mut ctx.registers.words, adds, &rows[..depth], &right.columns);
         // This warp's quarter of the 64 rows.
         ctx.counters.tensor_flop(ctx.pc, (2 * 16 * self.columns * depth) as u64);
         ctx.wgmma.issued += 1;
-        let issued = ctx.wgmma.issued;
+        let (issued, warp) = (ctx.wgmma.issued, ctx.warp);
         let block = ctx.block();
         granules.iter().for_each(|&granule| block.shared.shadow.add_outgoing(granule));
         let group = &mut block.warpgroups[number];
         (group.right, group.issued[part]) = (right, issued);
         group.reads.push((issued, granules));
+        block.order.release(warp, &mut group.done);
         Ok(Flow::Next)
     }
 

@@ -4,6 +4,7 @@
 use super::allocation::Allocation;
 use super::block_races::Key;
 use super::pattern::Pattern;
+use super::shadow::GRANULE;
 use super::traffic::{sectors, wavefronts};
 use super::warp_races::Site;
 use super::{Access, Addresses};
@@ -129,6 +130,20 @@ impl Context<'_> {
                 hazard: access.hazard_after(earlier.access),
             };
             return Err(self.fault(lane, kind));
+        }
+        Ok(())
+    }
+
+    /// Note that the async proxy reads or writes granules of this block's shared memory on behalf of
+    /// `lane`; a fault if that races with an earlier access of another warp.
+    pub fn note_async(&mut self, lane: usize, granules: &[usize], access: Access) -> Result<(), Box<Fault>> {
+        if !self.watches_races_in(self.rank) {
+            return Ok(());
+        }
+        let mut offsets = [0; LANES];
+        for &granule in granules {
+            offsets[lane] = (granule * GRANULE) as u64;
+            self.note_shared_race(self.rank, &offsets, 1 << lane, GRANULE, access)?;
         }
         Ok(())
     }

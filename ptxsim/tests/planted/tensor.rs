@@ -6,24 +6,24 @@ use super::Plant;
 /// number; one step of it may be another.
 macro_rules! product {
     (fill: $fill:literal) => {
-        product!($fill, "fence.proxy.async.shared::cta;", "0x1000080000", "wgmma.fence.sync.aligned;", "0")
+        product!($fill, "fence.proxy.async.shared::cta;\nbar.sync 0;", "0x1000080000", "wgmma.fence.sync.aligned;", "0")
     };
-    (proxy: $proxy:literal) => {
-        product!(ones, $proxy, "0x1000080000", "wgmma.fence.sync.aligned;", "0")
+    (ready: $ready:literal) => {
+        product!(ones, $ready, "0x1000080000", "wgmma.fence.sync.aligned;", "0")
     };
     (descriptor: $descriptor:literal) => {
-        product!(ones, "fence.proxy.async.shared::cta;", $descriptor, "wgmma.fence.sync.aligned;", "0")
+        product!(ones, "fence.proxy.async.shared::cta;\nbar.sync 0;", $descriptor, "wgmma.fence.sync.aligned;", "0")
     };
     (fence: $fence:literal) => {
-        product!(ones, "fence.proxy.async.shared::cta;", "0x1000080000", $fence, "0")
+        product!(ones, "fence.proxy.async.shared::cta;\nbar.sync 0;", "0x1000080000", $fence, "0")
     };
     (wait: $wait:literal) => {
-        product!(ones, "fence.proxy.async.shared::cta;", "0x1000080000", "wgmma.fence.sync.aligned;", $wait)
+        product!(ones, "fence.proxy.async.shared::cta;\nbar.sync 0;", "0x1000080000", "wgmma.fence.sync.aligned;", $wait)
     };
     (ones, $($rest:literal),+) => {
         product!("st.shared.v4.b32 [%r2], {%r3, %r3, %r3, %r3};", $($rest),+)
     };
-    ($fill:literal, $proxy:literal, $descriptor:literal, $fence:literal, $wait:literal) => {
+    ($fill:literal, $ready:literal, $descriptor:literal, $fence:literal, $wait:literal) => {
         concat!(
             "
 .shared .align 128 .b8 tile[2048];
@@ -31,8 +31,7 @@ mov.u32 %r1, tile;
 mad.lo.u32 %r2, %t, 16, %r1;
 mov.b32 %r3, 0x3f803f80;
 ", $fill, "
-", $proxy, "
-bar.sync 0;
+", $ready, "
 shr.u32 %r4, %r1, 4;
 cvt.u64.u32 %rd1, %r4;
 or.b64 %rd1, %rd1, ", $descriptor, ";
@@ -214,6 +213,53 @@ cp.async.bulk.wait_group.read 0;",
         says: "11: shared 0x0 is still being filled by thread 0's cp.async at kernels/planted.cu:4; that thread must wait with `cp.async.wait_group` first (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
         result: |i| i + 1,
     },
+    // The barrier that lets the bulk store read what other warps stored is missing.
+    Plant {
+        kind: "SharedRace",
+        launch: [1, 64, 1],
+        kernel: "
+.shared .align 128 .b8 tile[256];
+mov.u32 %r1, tile;
+mad.lo.u32 %r1, %t, 4, %r1;
+st.shared.u32 [%r1], 0; fence.proxy.async.shared::cta; bar.sync 0;
+st.shared.u32 [%r1], %t; fence.proxy.async.shared::cta; // no barrier
+setp.ne.u32 %p1, %t, 0;
+@%p1 exit;
+cp.async.bulk.global.shared::cta.bulk_group [%out], [tile], 256;
+cp.async.bulk.commit_group;
+cp.async.bulk.wait_group.read 0;",
+        mend: ("// no barrier", "bar.sync 0;"),
+        says: "8: shared-memory race at 0x80: read after write of thread 32 at kernels/planted.cu:5 with no barrier between (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
+        result: |i| i,
+    },
+    // A bulk copy overwrites what another warp still reads: no mbarrier says that it is done.
+    Plant {
+        kind: "SharedRace",
+        launch: [1, 64, 1],
+        kernel: "
+.shared .align 128 .b8 tile[128]; .shared .align 8 .b64 full; .shared .align 8 .b64 empty;
+and.b32 %r1, %t, 31; mov.u32 %r2, tile; mad.lo.u32 %r2, %r1, 4, %r2; setp.eq.u32 %p1, %t, 32; setp.lt.u32 %p2, %t, 32;
+@%p1 mbarrier.init.shared.b64 [full], 1; @%p1 mbarrier.init.shared.b64 [empty], 32;
+@%p2 st.shared.u32 [%r2], 5; fence.proxy.async.shared::cta;
+bar.sync 0;
+@%p2 bra CONSUME;
+@!%p1 bra END;
+// nobody waits
+mbarrier.arrive.expect_tx.shared.b64 _, [full], 128;
+cp.async.bulk.tensor.1d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [tile], [%map, {32}], [full];
+WAIT:
+mbarrier.try_wait.parity.shared.b64 %p3, [full], 0; @!%p3 bra WAIT;
+bra END;
+CONSUME:
+ld.shared.u32 %r3, [%r2]; mbarrier.arrive.shared.b64 _, [empty];
+FULL:
+mbarrier.try_wait.parity.shared.b64 %p3, [full], 0; @!%p3 bra FULL;
+ld.shared.u32 %r4, [%r2]; add.u32 %r3, %r3, %r4; st.global.u32 [%out], %r3;
+END:",
+        mend: ("// nobody waits", "EMPTY: mbarrier.try_wait.parity.shared.b64 %p3, [empty], 0; @!%p3 bra EMPTY;"),
+        says: "15: shared-memory race at 0x0: read after write of thread 32 at kernels/planted.cu:10 with no barrier between (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
+        result: |i| if i < 32 { i + 38 } else { 0 },
+    },
     Plant {
         kind: "BadTensorMap",
         launch: [1, 32, 1],
@@ -240,7 +286,7 @@ st.global.u32 [%out], %r2;",
     Plant {
         kind: "MissingProxyFence",
         launch: [1, 128, 1],
-        kernel: product!(proxy: "// The async proxy does not see that yet."),
+        kernel: product!(ready: "// The async proxy does not see that yet.\nbar.sync 0;"),
         mend: ("// The async proxy does not see that yet.", "fence.proxy.async.shared::cta;"),
         says: "13: shared 0x600, stored by thread 96, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i + 16,
@@ -252,6 +298,21 @@ st.global.u32 [%out], %r2;",
         mend: ("16, 0;", "16, 0; cp.async.wait_all;"),
         says: "13: shared 0x600 is still being filled by thread 96's cp.async at kernels/planted.cu:5; that copy is in no group yet: `cp.async.commit_group` and `cp.async.wait_group` must come first (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i,
+    },
+    // The barrier that lets wgmma read what other warps stored is missing.
+    Plant {
+        kind: "UnfinishedCopy",
+        launch: [1, 128, 1],
+        kernel: product!(
+            "st.shared.v4.b32 [%r2], {%t, %t, %t, %t}; fence.proxy.async.shared::cta; bar.sync 0; st.shared.v4.b32 [%r2], {%r3, %r3, %r3, %r3};",
+            "fence.proxy.async.shared::cta;\n// no barrier",
+            "0x1000080000",
+            "wgmma.fence.sync.aligned;",
+            "0"
+        ),
+        mend: ("// no barrier", "bar.sync 0;"),
+        says: "5: shared 0x0 is still being read by an asynchronous operation; wait for its mbarrier phase or group first (in `st.shared.v4.b32`, block 0,0,0, thread 0,0,0)",
+        result: |i| i + 16,
     },
     Plant {
         kind: "MissingWgmmaFence",
