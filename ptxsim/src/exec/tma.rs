@@ -173,7 +173,7 @@ pub(super) fn read_shared(
         }
     }
     if place.rank == ctx.rank {
-        ctx.note_async(lane, &granules, Access::Read)?;
+        ctx.note_bulk_copy(lane, &granules, Access::Read)?;
     }
     Ok(granules)
 }
@@ -217,7 +217,7 @@ pub(super) fn send(ctx: &mut Context<'_>, lane: usize, sending: Sending) -> Resu
         }
         if rank == ctx.rank {
             let granules: Vec<usize> = Delivery::granules(place.offset, data.len(), swizzle).collect();
-            ctx.note_async(lane, &granules, Access::Write)?;
+            ctx.note_bulk_copy(lane, &granules, Access::Write)?;
             // Who waits for the phase that counts these bytes knows that they are there.
             let warp = ctx.warp;
             let block = ctx.block();

@@ -64,11 +64,8 @@ fn wait_group(ctx: &mut Context<'_>, groups: usize) -> Step {
     }
     ctx.wgmma.done = ctx.wgmma.done.max(target);
     ctx.wgmma.commits.drain(..=last);
-    let warp = ctx.warp;
     let block = ctx.block();
     let (group, shadow) = (&mut block.warpgroups[number], &mut block.shared.shadow);
-    // The product is the whole group's: what the other warps read for it is over, too.
-    block.order.acquire(warp, &group.done);
     group.reads.retain(|(wgmma, granules)| {
         let reads = *wgmma > target;
         if !reads {

@@ -13,7 +13,6 @@ use crate::machine::kernel::{Flow, Step};
 use crate::machine::registers::{Bank, PredSrc, Scalar, Src};
 use crate::machine::transfers::Right;
 use crate::machine::wgmma::Role;
-use crate::memory::Access;
 use crate::memory::shadow::GRANULE;
 use crate::softfloat::{F16_FORMAT, F32_FORMAT, Rounding};
 
@@ -86,18 +85,17 @@ impl Product {
         if adds && ctx.launch.checks.registers {
             self.check_accumulators(ctx)?;
         }
-        ctx.note_async(0, &granules, Access::Read)?;
+        ctx.check_wgmma_reads(&granules)?;
         Self::best_multiply()(self, &mut ctx.registers.words, adds, &rows[..depth], &right.columns);
         // This warp's quarter of the 64 rows.
         ctx.counters.tensor_flop(ctx.pc, (2 * 16 * self.columns * depth) as u64);
         ctx.wgmma.issued += 1;
-        let (issued, warp) = (ctx.wgmma.issued, ctx.warp);
+        let issued = ctx.wgmma.issued;
         let block = ctx.block();
         granules.iter().for_each(|&granule| block.shared.shadow.add_outgoing(granule));
         let group = &mut block.warpgroups[number];
         (group.right, group.issued[part]) = (right, issued);
         group.reads.push((issued, granules));
-        block.order.release(warp, &mut group.done);
         Ok(Flow::Next)
     }
 

@@ -9,7 +9,6 @@ use crate::exec::bulk_reduce::Reduction;
 use crate::fault::Fault;
 use crate::memory::shadow::{Busy, GRANULE};
 use crate::memory::swizzle::Swizzle;
-use crate::memory::warp_races::Horizon;
 
 /// Data on its way to a block's shared memory, to land when its mbarrier is next tested.
 ///
@@ -101,8 +100,6 @@ pub(crate) struct Warpgroup {
     pub reads: Vec<(u64, Vec<usize>)>,
     /// B of the wgmma under way: the first warp to run it reads it for all four.
     pub right: Right,
-    /// What its warps had done when they ran their last wgmma.
-    pub done: Horizon,
 }
 
 /// The operand B of a wgmma, laid out for multiplication.

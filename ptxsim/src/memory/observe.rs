@@ -6,7 +6,7 @@ use super::block_races::Key;
 use super::pattern::Pattern;
 use super::shadow::GRANULE;
 use super::traffic::{sectors, wavefronts};
-use super::warp_races::Site;
+use super::warp_races::{Earlier, Site};
 use super::{Access, Addresses};
 use crate::fault::{Fault, FaultKind};
 use crate::machine::context::Context;
@@ -120,23 +120,49 @@ impl Context<'_> {
         for lane in lanes(active) {
             let offset = offsets[lane];
             let site = Site::new((self.warp * LANES + lane) as u32, self.pc);
-            let Some(earlier) = block.races.note(&block.order, offset as usize, bytes, access, site) else {
-                continue;
-            };
-            let kind = FaultKind::SharedRace {
-                address: offset,
-                other_thread: earlier.site.thread(),
-                other_source: self.launch.place(earlier.site.pc()),
-                hazard: access.hazard_after(earlier.access),
-            };
-            return Err(self.fault(lane, kind));
+            if let Some(earlier) = block.races.note(&block.order, offset as usize, bytes, access, site) {
+                return Err(self.shared_race(lane, offset, access, earlier));
+            }
         }
         Ok(())
     }
 
-    /// Note that the async proxy reads or writes granules of this block's shared memory on behalf of
+    #[cold]
+    fn shared_race(&self, lane: usize, address: u64, access: Access, earlier: Earlier) -> Box<Fault> {
+        let kind = FaultKind::SharedRace {
+            address,
+            other_thread: earlier.site.thread(),
+            other_source: self.launch.place(earlier.site.pc()),
+            hazard: access.hazard_after(earlier.access),
+        };
+        self.fault(lane, kind)
+    }
+
+    /// A fault if wgmma's reads of granules of this block's shared memory race with earlier stores of
+    /// other warps. Later stores need not know of them: wgmma's own rules keep those away.
+    pub fn check_wgmma_reads(&self, granules: &[usize]) -> Result<(), Box<Fault>> {
+        if !self.watches_races_in(self.rank) {
+            return Ok(());
+        }
+        let block = &self.blocks[self.rank];
+        let site = Site::new((self.warp * LANES) as u32, self.pc);
+        for &granule in granules {
+            let offset = granule * GRANULE;
+            if let Some(earlier) = block.races.look(&block.order, offset, GRANULE, site) {
+                return Err(self.shared_race(0, offset as u64, Access::Read, earlier));
+            }
+        }
+        Ok(())
+    }
+
+    /// Note that a bulk copy reads or writes granules of this block's shared memory on behalf of
     /// `lane`; a fault if that races with an earlier access of another warp.
-    pub fn note_async(&mut self, lane: usize, granules: &[usize], access: Access) -> Result<(), Box<Fault>> {
+    pub fn note_bulk_copy(
+        &mut self,
+        lane: usize,
+        granules: &[usize],
+        access: Access,
+    ) -> Result<(), Box<Fault>> {
         if !self.watches_races_in(self.rank) {
             return Ok(());
         }

@@ -228,6 +228,15 @@ impl Shadow {
         found
     }
 
+    /// The earlier access that reading `bytes` bytes at `offset`, whole words, races with, if any. Not
+    /// noted: for reads of which nothing need be known later.
+    #[inline]
+    pub fn look(&self, order: &Order, offset: usize, bytes: usize, site: Site) -> Option<Earlier> {
+        let words = self.words[offset / 4..(offset + bytes) / 4].iter();
+        let narrow = self.bytes.get(offset..offset + bytes).unwrap_or_default().iter();
+        words.chain(narrow).find_map(|cell| cell.race(order, Access::Read, site))
+    }
+
     fn note_narrow(
         &mut self,
         order: &Order,

@@ -299,19 +299,19 @@ st.global.u32 [%out], %r2;",
         says: "13: shared 0x600 is still being filled by thread 96's cp.async at kernels/planted.cu:5; that copy is in no group yet: `cp.async.commit_group` and `cp.async.wait_group` must come first (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i,
     },
-    // The barrier that lets wgmma read what other warps stored is missing.
+    // The barrier that lets wgmma read what other warps stored is missing; the delay lets them store.
     Plant {
-        kind: "UnfinishedCopy",
+        kind: "SharedRace",
         launch: [1, 128, 1],
         kernel: product!(
-            "st.shared.v4.b32 [%r2], {%t, %t, %t, %t}; fence.proxy.async.shared::cta; bar.sync 0; st.shared.v4.b32 [%r2], {%r3, %r3, %r3, %r3};",
-            "fence.proxy.async.shared::cta;\n// no barrier",
+            "st.shared.v4.b32 [%r2], {%t, %t, %t, %t}; bar.sync 0; st.shared.v4.b32 [%r2], {%r3, %r3, %r3, %r3};",
+            "fence.proxy.async.shared::cta;\nmov.u32 %r6, 99; DELAY: sub.u32 %r6, %r6, 1; setp.ne.u32 %p1, %r6, 0; @%p1 bra DELAY;\n// no barrier",
             "0x1000080000",
             "wgmma.fence.sync.aligned;",
             "0"
         ),
         mend: ("// no barrier", "bar.sync 0;"),
-        says: "5: shared 0x0 is still being read by an asynchronous operation; wait for its mbarrier phase or group first (in `st.shared.v4.b32`, block 0,0,0, thread 0,0,0)",
+        says: "14: shared-memory race at 0x0: read after write of thread 0 at kernels/planted.cu:5 with no barrier between (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i + 16,
     },
     Plant {
