@@ -103,7 +103,7 @@ fn arrivals_at_the_mbarriers_of_other_blocks() {
         xor.b32 %r5, %rank, 1; mapa.shared::cluster.u32 %r6, %own, %r5; ld.shared::cluster.u32 %r7, [%r6];
         st.global.u32 [%out], %r7; {SYNC}"
     );
-    assert_eq!(run(4, &body), (0..512).map(|i| (i / 32 % 4 ^ 1) * 7 + 1).collect::<Vec<_>>());
+    assert_eq!(run(4, &body), (0..512).map(|i| ((i / 32 % 4) ^ 1) * 7 + 1).collect::<Vec<_>>());
 }
 
 #[test]
