@@ -239,8 +239,8 @@ impl Typed {
             for register in 0..4 {
                 let row = thread / 32 * 16 + thread % 32 / 4 + register % 2 * 8;
                 let first = thread % 4 * each + register / 2 * 4 * each;
-                for k in first..first + each {
-                    bytes.extend(&encode(self.element, a[row][k]).to_le_bytes()[..size]);
+                for &value in &a[row][first..first + each] {
+                    bytes.extend(&encode(self.element, value).to_le_bytes()[..size]);
                 }
             }
         }
