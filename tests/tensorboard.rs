@@ -6,7 +6,7 @@ mod program;
 #[path = "common/python.rs"]
 mod python;
 
-use program::{ended, metrics, resume, run, scratch, start, train};
+use program::{ended, metrics, resume, run, scratch, start, train, train_and_report};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,7 +68,7 @@ fn event_files(run: &Path) -> Vec<String> {
 fn a_run_is_read_back_by_tensorboard() {
     let Some(peers) = python::peers() else { return };
     let (_folder, path) = scratch();
-    run(&mut train(&path)).succeeded();
+    run(&mut train_and_report(&path)).succeeded();
     let found = read(&peers, &path);
     found.agrees_with_the_metrics_of(&path);
     assert_eq!(found.scalars["images_per_second"].len(), 3);

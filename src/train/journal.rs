@@ -9,7 +9,7 @@ use crate::files::read_whole_lines;
 use crate::machine::Machine;
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,7 +98,8 @@ pub fn now() -> String {
     jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
-/// Appends an entry to the journal of `run`.
+/// Appends an entry to the journal of `run`, after its last whole line: what a program that was killed has
+/// left of a line is dropped.
 ///
 /// # Errors
 /// [`Error::Io`] naming the journal.
@@ -106,8 +107,17 @@ pub fn append(run: &RunDir, entry: &Entry) -> Result<()> {
     let path = run.journal();
     let mut line = serde_json::to_string(entry).expect("an entry is plain numbers and strings");
     line.push('\n');
-    let opened = OpenOptions::new().create(true).append(true).open(&path);
-    opened.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", &path))
+    let written = || {
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
+        let mut before = Vec::new();
+        file.read_to_end(&mut before)?;
+        let whole = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        if whole < before.len() {
+            file.set_len(whole as u64)?;
+        }
+        file.write_all(line.as_bytes())
+    };
+    written().map_err(Error::io("write", &path))
 }
 
 /// The journal of a run; empty for a run that has none.
@@ -116,4 +126,26 @@ pub fn append(run: &RunDir, entry: &Entry) -> Result<()> {
 /// [`Error::Io`], or [`Error::Format`] for a line that is none of ours.
 pub fn read_journal(run: &RunFiles) -> Result<Vec<Entry>> {
     read_whole_lines(&run.journal(), "journal line")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{Preset, TrainConfig};
+
+    #[test]
+    fn half_a_line_does_not_spoil_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig::defaults(Preset::Quick);
+        let run = RunDir::create(Some(&folder.path().join("run")), &config).unwrap();
+        let entry =
+            |epoch| Entry::Epoch(EpochTime { epoch, images: 10, train_seconds: 2.0, test_seconds: 0.5 });
+        append(&run, &entry(1)).unwrap();
+        let mut journal = std::fs::read(run.journal()).unwrap();
+        journal.extend(b"{\"kind\":\"ep");
+        std::fs::write(run.journal(), journal).unwrap();
+        assert_eq!(read_journal(&run).unwrap(), [entry(1)]);
+        append(&run, &entry(2)).unwrap();
+        assert_eq!(read_journal(&run).unwrap(), [entry(1), entry(2)]);
+    }
 }

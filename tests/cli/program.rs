@@ -66,9 +66,15 @@ pub fn cugrad_in_shell(script: &str, program: &Command) -> Command {
 
 /// A tiny run on the CPU, 24 steps, in `folder`.
 pub fn train(folder: &Path) -> Command {
-    let mut command = cugrad("train --device cpu --data embedded --width 4 --limit 256".split(' '));
+    let mut command = train_and_report(folder);
+    command.arg("--no-report");
     command
-        .args("--test-limit 64 --epochs 3 --batch 32 --checkpoint-every 3 --no-report --run-dir".split(' '));
+}
+
+/// The same, with its report.
+pub fn train_and_report(folder: &Path) -> Command {
+    let mut command = cugrad("train --device cpu --data embedded --width 4 --limit 256".split(' '));
+    command.args("--test-limit 64 --epochs 3 --batch 32 --checkpoint-every 3 --run-dir".split(' '));
     command.arg(folder);
     command
 }

@@ -26,26 +26,28 @@ pub fn classes(found: &Findings, names: &[String]) -> Markup {
             " test images are classified right by the weights after the last epoch ("
             code { "ckpt/last.safetensors" } ")."
         }
-        table {
-            caption { "Accuracy of each class; bars from 0 to 100%" }
-            thead { tr {
-                th { "class" } th { "right" } th.extra { "images" } th { "accuracy" } th aria-hidden="true" {}
-            } }
-            tbody {
-                @for (class, name) in names.iter().enumerate() {
-                    @let images: usize = test.confusion[class].iter().sum();
-                    @let share = test.class_accuracy(class);
-                    tr {
-                        th scope="row" { (name) }
-                        td { (test.confusion[class][class]) }
-                        td.extra { (images) }
-                        td { (share.map_or("–".into(), numbers::percent)) }
-                        td { span.bar style=(format!("--share:{:.1}%", 100.0 * share.unwrap_or(0.0))) {} }
+        div.beside {
+            table {
+                caption { "Accuracy of each class; bars from 0 to 100%" }
+                thead { tr {
+                    th { "class" } th { "right" } th.extra { "images" } th { "accuracy" } th aria-hidden="true" {}
+                } }
+                tbody {
+                    @for (class, name) in names.iter().enumerate() {
+                        @let images: usize = test.confusion[class].iter().sum();
+                        @let share = test.class_accuracy(class);
+                        tr {
+                            th scope="row" { (name) }
+                            td { (test.confusion[class][class]) }
+                            td.extra { (images) }
+                            td { (share.map_or("–".into(), numbers::percent)) }
+                            td { span.bar style=(format!("--share:{:.1}%", 100.0 * share.unwrap_or(0.0))) {} }
+                        }
                     }
                 }
             }
+            (confusion(found, names))
         }
-        (confusion(found, names))
     }
 }
 
@@ -65,12 +67,11 @@ fn confusion(found: &Findings, names: &[String]) -> Markup {
         html! { td class=(class) style=(format!("--share:{shade:.0}%")) title=(title) { (count) } }
     };
     html! {
-        h3 style="margin-top:1.5rem" { "Confusion matrix" }
-        p.faint {
-            "Rows: the true class. Columns: what the network said. Blue on the diagonal is right, orange \
-             beside it is wrong; the stronger, the larger the share of the class."
-        }
         table.confusion {
+            caption {
+                "Confusion matrix. Rows: the true class; columns: what the network said. Blue on the diagonal \
+                 is right, orange beside it is wrong; the stronger, the larger the share of the class."
+            }
             thead { tr { th aria-hidden="true" {} @for name in names { th scope="col" { (name) } } } }
             tbody {
                 @for truth in 0..CLASSES {

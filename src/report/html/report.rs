@@ -91,8 +91,8 @@ fn epochs(run: &Run) -> Markup {
             table {
                 thead {
                     tr {
-                        th { "epoch" } th { "learning rate" } th { "train loss" } th { "train accuracy" }
-                        th { "test loss" } th { "test accuracy" } th { "images/s" } th { "time" }
+                        th { "epoch" } th { "test accuracy" } th { "train accuracy" } th { "test loss" }
+                        th { "train loss" } th { "learning rate" } th { "images/s" } th { "time" }
                     }
                 }
                 tbody {
@@ -100,11 +100,11 @@ fn epochs(run: &Run) -> Markup {
                         @let time = run.time_of(e.epoch);
                         tr {
                             th scope="row" { (e.epoch) }
-                            td { (format!("{:.5}", e.lr)) }
-                            td { (format!("{:.4}", e.train_loss)) }
+                            td class=[(best == Some(e.epoch)).then_some("best")] { (percent(e.test_accuracy)) }
                             td { (percent(e.train_accuracy)) }
                             td { (format!("{:.4}", e.test_loss)) }
-                            td class=[(best == Some(e.epoch)).then_some("best")] { (percent(e.test_accuracy)) }
+                            td { (format!("{:.4}", e.train_loss)) }
+                            td { (format!("{:.5}", e.lr)) }
                             @match time {
                                 Some(time) => {
                                     td { (thousands(time.images_per_second().round() as u64)) }
