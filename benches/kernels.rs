@@ -43,7 +43,7 @@ fn run() -> Result<(), String> {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(50))
         .measurement_time(Duration::from_millis(200))
-        .nresamples(1000)
+        .nresamples(2000)
         .configure_from_args();
     let is_gpu = matches!(device, Device::Gpu(_));
     for case in cases(batch).iter().filter(|case| is_gpu || case.runs_on_cpu()) {

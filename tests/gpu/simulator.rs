@@ -9,6 +9,20 @@ use cugrad::{DType, Tape};
 const TOLERANCE: f64 = 1e-6;
 
 #[test]
+fn rounding_alone_stays_far_below_the_tolerance() {
+    let simulated = simulated();
+    for (seed, case) in CASES.iter().enumerate() {
+        let run = |arguments| case.operation().run(&mut Tape::no_grad(), &arguments).unwrap();
+        let got = run(on(&simulated, &case.arguments(DType::F32, 2000 + seed as u64)));
+        let want = run(case.arguments(DType::F64, 2000 + seed as u64));
+        for (name, t) in got {
+            let (values, want) = (t.to_f64_vec().unwrap(), want[name].to_f64_vec().unwrap());
+            assert_close(&format!("{case}: {name}"), &values, &want, t.shape(), TOLERANCE / 2.0);
+        }
+    }
+}
+
+#[test]
 #[ignore = "needs a GPU"]
 fn simulator_matches_the_gpu() {
     let (silicon, simulated) = (silicon(), simulated());

@@ -16,7 +16,8 @@ pub fn fprop<T: Real>(s: &MaxPoolShape, x: &[T], y: &mut [T], argmax: &mut [u8])
             for place in 1..s.window * s.window {
                 let x = &x[s.offset(place, q)..][..c];
                 for ((y, argmax), &x) in y.iter_mut().zip(&mut *argmax).zip(x) {
-                    let wins = x > *y || x.is_nan();
+                    // Not ||, which would branch on every element.
+                    let wins = (x > *y) | x.is_nan();
                     *y = if wins { x } else { *y };
                     *argmax = if wins { place as u8 } else { *argmax };
                 }
