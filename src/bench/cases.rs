@@ -1,9 +1,8 @@
 //! The table: what is measured, at which extents, and what it costs at least.
 
-use crate::error::Result;
-use crate::ops::conv3x3::ladder;
-use crate::ops::registry::{Arguments, InputShape};
-use crate::tensor::Tensor;
+use crate::ops::conv3x3::Conv3x3Shape;
+use crate::ops::conv3x3::ladder::Rung;
+use crate::ops::registry::InputShape;
 
 /// Bytes of an f32.
 const F32: f64 = 4.0;
@@ -48,7 +47,7 @@ pub(super) enum Work {
     /// The row of the registry with this name.
     Operation(&'static str),
     /// Another rung of the ladder, on the operands of that row.
-    Rung(&'static str, fn(&Arguments) -> Result<Tensor>),
+    Rung(&'static str, Rung),
     /// The optimizer's step, in place.
     SgdStep,
 }
@@ -191,8 +190,8 @@ impl Case {
     }
 
     /// The same work on another rung of the ladder.
-    fn on_rung(&self, rung: &'static str, run: fn(&Arguments) -> Result<Tensor>) -> Case {
-        Case { rung: Some(rung), work: Work::Rung(self.work.operation(), run), ..self.clone() }
+    fn on_rung(&self, rung: Rung) -> Case {
+        Case { rung: Some(rung.name()), work: Work::Rung(self.work.operation(), rung), ..self.clone() }
     }
 }
 
@@ -205,18 +204,18 @@ fn convolutions(all: &mut Vec<Case>, n: usize, layers: &[&str], hw: usize, c: us
     let extents = format!("n{n}_hw{hw}_c{c}_k{k}");
     let pass = |pass| case("conv3x3", pass, &extents, &axes, bytes).flop(flop).layers(layers, pass);
 
-    let fprop = pass("fprop").without("bias");
-    let naive = fprop.on_rung("naive", |a| ladder::fprop_naive(a.tensor("x")?, a.tensor("filter")?, None));
-    all.extend([fprop, naive]);
+    let mut passes = vec![pass("fprop").without("bias"), pass("wgrad")];
     // Nothing asks for the gradient of the images.
     if c != 3 {
-        let dgrad = pass("dgrad");
-        let naive = dgrad.on_rung("naive", |a| ladder::dgrad_naive(a.tensor("dy")?, a.tensor("filter")?));
-        all.extend([dgrad, naive]);
+        passes.push(pass("dgrad"));
     }
-    let wgrad = pass("wgrad");
-    let naive = wgrad.on_rung("naive", |a| ladder::wgrad_naive(a.tensor("x")?, a.tensor("dy")?));
-    all.extend([wgrad, naive]);
+    let shape = Conv3x3Shape { n, h: hw, w: hw, c, k };
+    for pass in passes {
+        let others = [Rung::Naive, Rung::Mma].into_iter().filter(|rung| rung.takes(&shape));
+        let others: Vec<Case> = others.map(|rung| pass.on_rung(rung)).collect();
+        all.push(pass);
+        all.extend(others);
+    }
     // The convolutions within a residual have no bias.
     if layers.len() == 1 {
         let bias_grad = case("conv3x3", "bias_grad", &extents, &axes, pixels * k as f64 * F32);

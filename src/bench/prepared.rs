@@ -126,8 +126,8 @@ fn run(work: Work, arguments: &mut Arguments) -> Result<()> {
         Work::Operation(name) => {
             registry::find(name)?.run(&mut Tape::no_grad(), arguments)?;
         }
-        Work::Rung(_, run) => {
-            run(arguments)?;
+        Work::Rung(name, rung) => {
+            rung.run(name, arguments)?;
         }
         Work::SgdStep => sgd_step(arguments)?,
     }

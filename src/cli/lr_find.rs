@@ -90,6 +90,7 @@ impl LrFind {
         let mut said = Vec::new();
         let config = self.settings.resolve(file, || Ok(preset_for(choice, &device, &mut said)))?.config;
         said.iter().for_each(|line| eprintln!("{line}"));
+        config.precision.expect_on(&device)?;
         let splits = self.source.load(config.data, config.data_dir.clone())?;
         eprintln!("data: {}", splits.source);
         let train = Images::new(&device, &splits.train, config.limit)?;
@@ -124,7 +125,8 @@ pub fn search(
     train: &Images,
     stop: &AtomicBool,
 ) -> Result<Sweep> {
-    let mut net = ResNet::new(device, config.precision.dtype(), config.width, config.seed)?;
+    let net = ResNet::new(device, config.precision.dtype(), config.width, config.seed)?;
+    let mut net = net.with_products(config.precision.products());
     let mut optimizer = Optimizer::new(config.sgd(), &mut net)?;
     // Off a terminal a bar of indicatif's draws nothing.
     let bar = ProgressBar::new(test.steps as u64);

@@ -58,7 +58,9 @@ pub struct Step {
 impl Step {
     pub fn run(self) -> Result<()> {
         let device = self.device.open()?;
-        let mut net = state::load(&self.weights, &device, self.dtype.dtype())?;
+        self.dtype.expect_on(&device)?;
+        let net = state::load(&self.weights, &device, self.dtype.dtype())?;
+        let mut net = net.with_products(self.dtype.products());
         let (batch, _) = read_tensors(&self.batch)?;
         let rows = Rows::new(&batch).map_err(|why| why.about_file(&self.batch))?;
         let steps = PlainSteps {

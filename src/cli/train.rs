@@ -127,6 +127,7 @@ impl Train {
                 (None, resolved, device, line)
             }
         };
+        config.precision.expect_on(&device)?;
         let splits = self.source.load(config.data, config.data_dir.clone())?;
         said.push(format!("data: {}", splits.source));
         let found = match search {

@@ -4,7 +4,8 @@ use super::init::Init;
 use super::{Mode, SlotValue, Slots};
 use crate::error::Result;
 use crate::ops::batchnorm::{self, BatchStatistics, Statistics};
-use crate::ops::{bn_relu_add, conv3x3, linear};
+use crate::ops::conv3x3::{Products, conv3x3};
+use crate::ops::{bn_relu_add, linear};
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 
@@ -14,6 +15,8 @@ pub struct Conv3x3 {
     pub weight: Tensor,
     /// `[K]`
     pub bias: Option<Tensor>,
+    /// How it multiplies.
+    pub products: Products,
 }
 
 impl Conv3x3 {
@@ -22,12 +25,13 @@ impl Conv3x3 {
         Ok(Conv3x3 {
             weight: init.uniform(&[k, 3, 3, c], fan_in)?,
             bias: bias.then(|| init.uniform(&[k], fan_in)).transpose()?,
+            products: Products::default(),
         })
     }
 
     /// `x [N,H,W,C]` to `[N,H,W,K]`.
     pub fn forward(&self, tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
-        conv3x3::conv3x3(tape, x, &self.weight, self.bias.as_ref())
+        conv3x3(tape, x, &self.weight, self.bias.as_ref(), self.products)
     }
 
     pub(super) fn slots<'a>(&'a mut self, slots: &mut Slots<'a>) {

@@ -15,6 +15,7 @@ use super::{BatchNorm, Conv3x3, Linear, Mode, Slot, SlotValue, Slots};
 use crate::data::{CHANNELS, CLASSES};
 use crate::device::Device;
 use crate::error::Result;
+use crate::ops::conv3x3::Products;
 use crate::ops::maxpool::maxpool;
 use crate::ops::reshape::reshape;
 use crate::tape::Tape;
@@ -42,6 +43,19 @@ impl ResNet {
             layer3: ResidualLayer::new(init, 4 * width, 8 * width)?,
             fc: Linear::new(init, 8 * width, CLASSES)?,
         })
+    }
+
+    /// The same network, whose convolutions multiply as `products` says.
+    pub fn with_products(mut self, products: Products) -> ResNet {
+        let ResNet { prep, layer1, layer2, layer3, .. } = &mut self;
+        for block in [prep, &mut layer1.block, layer2, &mut layer3.block] {
+            block.conv.products = products;
+        }
+        for res in [&mut layer1.res, &mut layer3.res] {
+            res.conv1.products = products;
+            res.conv2.products = products;
+        }
+        self
     }
 
     /// Channels after the first convolution.

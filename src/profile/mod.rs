@@ -70,7 +70,7 @@ pub fn profile(kernel: &str, given: &Shape, arch: SimArch) -> Result<Profile> {
     let arguments = operation.random_inputs(&inputs::input_shape(operation, &shape), &device, 0)?;
     match study.work {
         Work::Operation(_) => drop(operation.run(&mut Tape::no_grad(), &arguments)?),
-        Work::Rung(_, run) => drop(run(&arguments)?),
+        Work::Rung(name, rung) => drop(rung.run(name, &arguments)?),
     }
     let (launches, others): (Vec<_>, Vec<_>) =
         log.take().into_iter().partition(|launch| launch.entry.name == entry.name);

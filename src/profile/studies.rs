@@ -2,9 +2,7 @@
 
 use crate::device::kernels::Entry;
 use crate::error::{Error, Result};
-use crate::ops::conv3x3::ladder;
-use crate::ops::registry::Arguments;
-use crate::tensor::Tensor;
+use crate::ops::conv3x3::ladder::Rung;
 
 /// How a kernel is brought to run.
 #[derive(Debug)]
@@ -23,7 +21,7 @@ pub enum Work {
     /// The row of the registry with this name.
     Operation(&'static str),
     /// Another rung of the convolution's ladder, on the operands of that row.
-    Rung(&'static str, fn(&Arguments) -> Result<Tensor>),
+    Rung(&'static str, Rung),
 }
 
 impl Work {
@@ -73,13 +71,12 @@ pub static STUDIES: &[Study] = &[
     study("conv3x3_wgrad", "conv3x3_wgrad", LONG_CONV),
     study("conv3x3_wgrad_sum", "conv3x3_wgrad", LONG_CONV),
     study("conv3x3_bias_grad", "conv3x3_bias_grad", CONV),
-    rung("conv3x3_fprop_naive", "conv3x3_fprop", |a| {
-        ladder::fprop_naive(a.tensor("x")?, a.tensor("filter")?, Some(a.tensor("bias")?))
-    }),
-    rung("conv3x3_dgrad_naive", "conv3x3_dgrad", |a| {
-        ladder::dgrad_naive(a.tensor("dy")?, a.tensor("filter")?)
-    }),
-    rung("conv3x3_wgrad_naive", "conv3x3_wgrad", |a| ladder::wgrad_naive(a.tensor("x")?, a.tensor("dy")?)),
+    rung("conv3x3_fprop_naive", "conv3x3_fprop", Rung::Naive),
+    rung("conv3x3_dgrad_naive", "conv3x3_dgrad", Rung::Naive),
+    rung("conv3x3_wgrad_naive", "conv3x3_wgrad", Rung::Naive),
+    rung("conv3x3_fprop_mma", "conv3x3_fprop", Rung::Mma),
+    rung("conv3x3_dgrad_mma", "conv3x3_dgrad", Rung::Mma),
+    rung("conv3x3_wgrad_mma", "conv3x3_wgrad", Rung::Mma),
     study("linear_fprop", "linear_fprop", HEAD),
     study("linear_dgrad", "linear_dgrad", HEAD),
     study("linear_wgrad", "linear_wgrad", HEAD),
@@ -100,6 +97,6 @@ const fn study(kernel: &'static str, operation: &'static str, shape: &'static st
     Study { kernel, work: Work::Operation(operation), shape }
 }
 
-const fn rung(kernel: &'static str, operation: &'static str, run: fn(&Arguments) -> Result<Tensor>) -> Study {
-    Study { kernel, work: Work::Rung(operation, run), shape: CONV }
+const fn rung(kernel: &'static str, operation: &'static str, rung: Rung) -> Study {
+    Study { kernel, work: Work::Rung(operation, rung), shape: CONV }
 }

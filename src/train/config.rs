@@ -1,9 +1,10 @@
 //! The settings of a run, with nothing left open. A run's config.toml is exactly this.
 
 use crate::data::{Wanted, transforms};
-use crate::device::DeviceChoice;
+use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::ops::augment::Normalization;
+use crate::ops::conv3x3::Products;
 use crate::ops::sgd::Sgd;
 use crate::optim::schedule::OneCycle;
 use crate::tensor::DType;
@@ -111,6 +112,8 @@ pub enum NormalizationChoice {
 pub enum Precision {
     /// 32-bit floats throughout.
     F32,
+    /// 32-bit floats, whose convolutions multiply on tensor cores: rounded to 10 bits of mantissa. GPU only.
+    Tf32,
     /// 64-bit floats throughout; CPU only.
     F64,
 }
@@ -128,8 +131,31 @@ impl Precision {
     /// The element type.
     pub fn dtype(self) -> DType {
         match self {
-            Precision::F32 => DType::F32,
+            Precision::F32 | Precision::Tf32 => DType::F32,
             Precision::F64 => DType::F64,
+        }
+    }
+
+    /// Whether `device` computes in it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that says what to take instead.
+    pub fn expect_on(self, device: &Device) -> Result<()> {
+        let (what, instead) = match (self, device) {
+            (Precision::Tf32, Device::Cpu) => {
+                ("tf32 is what a GPU's tensor cores multiply in", "cuda or sim")
+            }
+            (Precision::F64, Device::Gpu(_)) => ("f64 is for the CPU; the kernels are f32", "cpu"),
+            _ => return Ok(()),
+        };
+        Err(Error::Config(format!("{what}\n  help: take --device {instead}, or the precision f32")))
+    }
+
+    /// How the convolutions multiply.
+    pub fn products(self) -> Products {
+        match self {
+            Precision::F32 | Precision::F64 => Products::F32,
+            Precision::Tf32 => Products::Tf32,
         }
     }
 }

@@ -77,7 +77,8 @@ impl Trainer {
     /// What the device reports when it has no room.
     pub fn new(config: TrainConfig, device: Device, data: &Splits, run: RunDir) -> Result<Trainer> {
         let dtype = config.precision.dtype();
-        let mut net = ResNet::new(&device, dtype, config.width, config.seed)?;
+        let net = ResNet::new(&device, dtype, config.width, config.seed)?;
+        let mut net = net.with_products(config.precision.products());
         Ok(Trainer {
             train: Images::new(&device, &data.train, config.limit)?,
             test: Images::new(&device, &data.test, config.test_limit)?,

@@ -34,6 +34,7 @@ fn of_a_run_are_refused() {
     rejects("--label-smoothing 1", &["--label-smoothing is 1"]);
     rejects("--name a/b", &["--name is `a/b`"]);
     rejects("--precision f8", &["--precision"]);
+    rejects("--precision tf32 --device cpu", &["tf32", "--device cuda or sim"]);
     rejects("--device tpu", &["--device"]);
     rejects("--data mnist", &["--data"]);
 }

@@ -46,6 +46,8 @@ const CONV: Axes = &[("N", 2), ("H", 5), ("W", 3), ("C", 3), ("K", 5)];
 const CONV_PIXEL: Axes = &[("N", 1), ("H", 1), ("W", 1), ("C", 2), ("K", 1)];
 /// Channels at and beside a multiple of 8.
 const CONV_WIDE: Axes = &[("N", 1), ("H", 4), ("W", 6), ("C", 16), ("K", 17)];
+/// Channels at multiples of 4.
+const CONV_FOURS: Axes = &[("N", 2), ("H", 3), ("W", 5), ("C", 8), ("K", 12)];
 const NHWC: Axes = &[("N", 2), ("H", 3), ("W", 5), ("C", 7)];
 const NHWC_ONE: Axes = &[("N", 1), ("H", 1), ("W", 2), ("C", 1)];
 const POOL2: Axes = &[("N", 2), ("P", 3), ("Q", 2), ("H", 6), ("W", 4), ("C", 5)];
@@ -68,12 +70,15 @@ pub const CASES: &[Case] = &[
     case("conv3x3_fprop", CONV_WIDE),
     without(case("conv3x3_fprop", CONV), &["bias"]),
     case("conv3x3_fprop", CONV_PIXEL),
+    case("conv3x3_fprop", CONV_FOURS),
     case("conv3x3_dgrad", CONV),
     case("conv3x3_dgrad", CONV_WIDE),
     case("conv3x3_dgrad", CONV_PIXEL),
+    case("conv3x3_dgrad", CONV_FOURS),
     case("conv3x3_wgrad", CONV),
     case("conv3x3_wgrad", CONV_WIDE),
     case("conv3x3_wgrad", CONV_PIXEL),
+    case("conv3x3_wgrad", CONV_FOURS),
     case("conv3x3_bias_grad", CONV),
     case("batchnorm_fprop", NHWC),
     with(case("batchnorm_fprop", NHWC_ONE), &[("eps", 0.01)]),
@@ -117,8 +122,14 @@ pub const CASES: &[Case] = &[
 /// As [`CASES`], large enough to be cut into several chunks of work.
 pub const LARGE_CASES: &[Case] = &[
     case("conv3x3_fprop", LARGE_CONV),
+    case("conv3x3_fprop", FOURS_CONV),
+    case("conv3x3_fprop", TILES_CONV),
     case("conv3x3_dgrad", LARGE_CONV),
+    case("conv3x3_dgrad", FOURS_CONV),
+    case("conv3x3_dgrad", TILES_CONV),
     case("conv3x3_wgrad", LARGE_CONV),
+    case("conv3x3_wgrad", FOURS_CONV),
+    case("conv3x3_wgrad", TILES_CONV),
     case("conv3x3_bias_grad", &[("N", 5), ("H", 33), ("W", 31), ("K", 19)]),
     case("batchnorm_fprop", LARGE_NHWC),
     case("batchnorm_eval", LARGE_NHWC),
@@ -142,6 +153,10 @@ pub const LARGE_CASES: &[Case] = &[
 
 const LARGE_CONV: Axes = &[("N", 3), ("H", 17), ("W", 16), ("C", 24), ("K", 33)];
 const LARGE_NHWC: Axes = &[("N", 5), ("H", 33), ("W", 31), ("C", 19)];
+/// Channels that are multiples of 4, and pixels at and beside multiples of 16 and 128.
+const FOURS_CONV: Axes = &[("N", 3), ("H", 5), ("W", 9), ("C", 20), ("K", 36)];
+/// Every extent beyond one tile of 128; rows shorter than the walk of eight pixels.
+const TILES_CONV: Axes = &[("N", 9), ("H", 5), ("W", 3), ("C", 132), ("K", 136)];
 const LARGE_POOL: Axes = &[("N", 7), ("P", 16), ("Q", 16), ("H", 32), ("W", 32), ("C", 9)];
 const LARGE_LINEAR: Axes = &[("N", 257), ("C", 131), ("K", 10)];
 
@@ -171,7 +186,8 @@ impl Case {
         operand.axes.split(',').map(|axis| axis.parse().unwrap_or_else(|_| self.extent(axis))).collect()
     }
 
-    fn extent(&self, name: &str) -> usize {
+    /// The extent of an axis.
+    pub fn extent(&self, name: &str) -> usize {
         self.axes.iter().find(|axis| axis.0 == name).unwrap_or_else(|| panic!("{self}: axis {name}")).1
     }
 

@@ -1,13 +1,11 @@
 //! Every kernel against the f64 reference on the CPU, and against itself.
 
-use crate::common::cases::{CASES, Case, LARGE_CASES, floats, reals};
+use crate::common::cases::{CASES, Case, LARGE_CASES};
 use crate::common::compare::assert_close;
+use crate::rungs::{rounded, rungs};
 use crate::{bits, on, poison, silicon, simulated};
-use cugrad::ops::conv3x3::{self, conv3x3, ladder};
 use cugrad::ops::registry::OPERATIONS;
-use cugrad::{DType, Device, Tape, Tensor};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use cugrad::{DType, Device, Tape};
 
 /// Relative error of an f32 kernel.
 const TOLERANCE: f64 = 1e-5;
@@ -142,43 +140,34 @@ fn kernels_at_the_networks_shapes_match_the_f64_reference_twice() {
     check(&silicon(), NETWORK_CASES);
 }
 
-fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
-    floats(reals(shape.iter().product(), &mut StdRng::seed_from_u64(seed)), shape, dtype)
-}
-
 /// Runs the rungs of the convolution's ladder on `device`.
-fn check_rungs(device: &Device) {
-    for [n, h, w, c, k] in [[2, 5, 3, 3, 5], [1, 1, 1, 2, 1], [1, 4, 6, 16, 17], [3, 8, 8, 24, 33]] {
-        let shapes = [vec![n, h, w, c], vec![k, 3, 3, c], vec![n, h, w, k], vec![k]];
-        let inputs = |dtype| [0, 1, 2, 3].map(|i| random(&shapes[i], 5 + i as u64, dtype));
-        let [x, filter, dy, bias] = inputs(DType::F64);
-        let tape = &mut Tape::no_grad();
-        let want = [
-            conv3x3(tape, &x, &filter, Some(&bias)).unwrap(),
-            conv3x3::dgrad(&dy, &filter).unwrap(),
-            conv3x3::wgrad(&x, &dy).unwrap(),
-        ];
-        let [x, filter, dy, bias] = inputs(DType::F32).map(|t| t.to_device(device).unwrap());
-        let got = [
-            ladder::fprop_naive(&x, &filter, Some(&bias)).unwrap(),
-            ladder::dgrad_naive(&dy, &filter).unwrap(),
-            ladder::wgrad_naive(&x, &dy).unwrap(),
-        ];
-        for (pass, (got, want)) in ["fprop", "dgrad", "wgrad"].iter().zip(got.iter().zip(&want)) {
-            let (values, want) = (got.to_f64_vec().unwrap(), want.to_f64_vec().unwrap());
-            let what = format!("{pass}_naive n{n} h{h} w{w} c{c} k{k}");
-            assert_close(&what, &values, &want, got.shape(), TOLERANCE);
+fn check_rungs(device: &Device, cases: &[&[Case]]) {
+    for (seed, case) in cases.iter().copied().flatten().enumerate() {
+        let seed = 2000 + seed as u64;
+        for rung in rungs(case) {
+            let arguments = rounded(case.arguments(DType::F64, seed), rung.products());
+            let want = case.operation().run(&mut Tape::no_grad(), &arguments).unwrap();
+            let want = want.values().next().unwrap().to_f64_vec().unwrap();
+            let got = rung.run(case.op, &on(device, &case.arguments(DType::F32, seed))).unwrap();
+            let what = format!("rung {} of {case}", rung.name());
+            assert_close(&what, &got.to_f64_vec().unwrap(), &want, got.shape(), TOLERANCE);
         }
     }
 }
 
 #[test]
 fn the_simulators_rungs_match_the_f64_reference() {
-    check_rungs(&simulated());
+    check_rungs(&simulated(), &[CASES]);
 }
 
 #[test]
 #[ignore = "needs a GPU"]
 fn small_rungs_of_the_ladder_match_the_f64_reference() {
-    check_rungs(&silicon());
+    check_rungs(&silicon(), &[CASES]);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn rungs_of_the_ladder_at_the_networks_shapes_match_the_f64_reference() {
+    check_rungs(&silicon(), &[LARGE_CASES, NETWORK_CASES]);
 }

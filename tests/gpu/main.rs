@@ -10,6 +10,8 @@ mod common;
 mod errors;
 mod kernels;
 mod network;
+#[path = "../common/rungs.rs"]
+mod rungs;
 mod simulator;
 
 use cugrad::device::{Gpu, SimArch};

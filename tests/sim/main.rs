@@ -12,6 +12,8 @@ mod operations;
 mod profile;
 #[path = "../ops/reference.rs"]
 mod reference;
+#[path = "../common/rungs.rs"]
+mod rungs;
 mod step;
 mod structure;
 

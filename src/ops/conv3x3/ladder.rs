@@ -1,100 +1,100 @@
-//! The other rungs of the convolution's ladder, for tests, benchmarks and study; training uses the
-//! functions of the parent module. GPU only.
+//! The rungs of the convolution's ladder, each by its name: for tests, benchmarks and study. Training
+//! uses the functions of the parent module, which choose one. GPU only.
 
-use super::gpu::Extents;
-use super::{Conv3x3Shape, OP};
-use crate::device::driver::{Grid, Ptr};
-use crate::device::kernels::conv3x3::ladder::naive::{
-    BLOCK_THREADS, Conv3x3DgradNaive, Conv3x3FpropNaive, Conv3x3WgradNaive,
-};
-use crate::error::Result;
-use crate::ops::{expect_alike, expect_shape, extents};
-use crate::tensor::{Tensor, gpu_of};
+use super::{Conv3x3Shape, OP, Products, gpu};
+use crate::error::{Error, Result};
+use crate::ops::registry::Arguments;
+use crate::tensor::Tensor;
 
-/// One thread for each of `count` outputs.
-fn grid(count: usize) -> Grid {
-    Grid::linear(count.div_ceil(BLOCK_THREADS as usize), BLOCK_THREADS)
+/// A way to compute a convolution and its gradients on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// One thread an output, all from global memory: `kernels/conv3x3/ladder/1_naive.cu`.
+    Naive,
+    /// Implicit GEMM from shared memory and registers: `kernels/conv3x3/{fprop,dgrad,wgrad}.cu`.
+    Tiled,
+    /// Implicit GEMM on tensor cores, factors rounded to tf32: `kernels/conv3x3/ladder/3_mma.cu`.
+    Mma,
 }
 
-/// Rung 1 of [`super::conv3x3`]: `y [N,H,W,K]` from `x [N,H,W,C]`, `filter [K,3,3,C]` and `bias [K]`.
-///
-/// # Errors
-/// As [`super::conv3x3`]; [`crate::Error::Operand`] when a tensor is not on a GPU.
-///
-/// Source: `kernels/conv3x3/ladder/1_naive.cu`.
-pub fn fprop_naive(x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    expect_alike(OP, &[("x", x), ("filter", filter)])?;
-    let [n, h, w, c] = extents(OP, "x [N,H,W,C]", x)?;
-    let [k, ..] = extents::<4>(OP, "filter [K,3,3,C]", filter)?;
-    expect_shape(OP, "filter [K,3,3,C] with the C of x:", filter, &[k, 3, 3, c])?;
-    let bias = match bias {
-        Some(bias) => {
-            expect_alike(OP, &[("x", x), ("bias", bias)])?;
-            expect_shape(OP, "bias [K] =", bias, &[k])?;
-            bias.gpu()?.ptr()
+impl Rung {
+    /// All of them, from the bottom.
+    pub const ALL: [Rung; 3] = [Rung::Naive, Rung::Tiled, Rung::Mma];
+
+    /// The rung that training uses.
+    pub(super) fn of(products: Products, s: &Conv3x3Shape) -> Rung {
+        match products {
+            Products::Tf32 if Rung::Mma.takes(s) => Rung::Mma,
+            Products::F32 | Products::Tf32 => Rung::Tiled,
         }
-        None => Ptr::new(0),
-    };
-    let e = Extents::checked(&Conv3x3Shape { n, h, w, c, k })?;
-    let mut y = x.empty_like(&[n, h, w, k])?;
-    let count = y.len();
-    let (x_ptr, filter, y_ptr) = (x.gpu()?.ptr(), filter.gpu()?.ptr(), y.gpu_mut()?.ptr_mut());
-    gpu_of(x)?.launch(
-        &Conv3x3FpropNaive { x: x_ptr, filter, bias, y: y_ptr, N: e.n, H: e.h, W: e.w, C: e.c, K: e.k },
-        grid(count),
-    )?;
-    Ok(y)
-}
+    }
 
-/// Rung 1 of [`super::dgrad`]: `dx [N,H,W,C]` from `dy [N,H,W,K]` and `filter [K,3,3,C]`.
-///
-/// # Errors
-/// As [`fprop_naive`].
-///
-/// Source: `kernels/conv3x3/ladder/1_naive.cu`.
-pub fn dgrad_naive(dy: &Tensor, filter: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[("dy", dy), ("filter", filter)])?;
-    let [n, h, w, k] = extents(OP, "dy [N,H,W,K]", dy)?;
-    let [.., c] = extents::<4>(OP, "filter [K,3,3,C]", filter)?;
-    expect_shape(OP, "filter [K,3,3,C] with the K of dy:", filter, &[k, 3, 3, c])?;
-    let e = Extents::checked(&Conv3x3Shape { n, h, w, c, k })?;
-    let mut dx = dy.empty_like(&[n, h, w, c])?;
-    let count = dx.len();
-    let (dy_ptr, filter, dx_ptr) = (dy.gpu()?.ptr(), filter.gpu()?.ptr(), dx.gpu_mut()?.ptr_mut());
-    gpu_of(dy)?.launch(
-        &Conv3x3DgradNaive { dy: dy_ptr, filter, dx: dx_ptr, N: e.n, H: e.h, W: e.w, C: e.c, K: e.k },
-        grid(count),
-    )?;
-    Ok(dx)
-}
+    /// Its name, as kernels and benchmarks end in it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rung::Naive => "naive",
+            Rung::Tiled => "tiled",
+            Rung::Mma => "mma",
+        }
+    }
 
-/// Rung 1 of [`super::wgrad`]: `dfilter [K,3,3,C]` from `x [N,H,W,C]` and `dy [N,H,W,K]`.
-///
-/// # Errors
-/// As [`fprop_naive`].
-///
-/// Source: `kernels/conv3x3/ladder/1_naive.cu`.
-pub fn wgrad_naive(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[("x", x), ("dy", dy)])?;
-    let [n, h, w, c] = extents(OP, "x [N,H,W,C]", x)?;
-    let [.., k] = extents::<4>(OP, "dy [N,H,W,K]", dy)?;
-    expect_shape(OP, "dy [N,H,W,K] with the N, H and W of x:", dy, &[n, h, w, k])?;
-    let e = Extents::checked(&Conv3x3Shape { n, h, w, c, k })?;
-    let mut dfilter = x.empty_like(&[k, 3, 3, c])?;
-    let count = dfilter.len();
-    let (x_ptr, dy_ptr, dfilter_ptr) = (x.gpu()?.ptr(), dy.gpu()?.ptr(), dfilter.gpu_mut()?.ptr_mut());
-    gpu_of(x)?.launch(
-        &Conv3x3WgradNaive {
-            x: x_ptr,
-            dy: dy_ptr,
-            dfilter: dfilter_ptr,
-            N: e.n,
-            H: e.h,
-            W: e.w,
-            C: e.c,
-            K: e.k,
-        },
-        grid(count),
-    )?;
-    Ok(dfilter)
+    /// How it multiplies.
+    pub fn products(self) -> Products {
+        match self {
+            Rung::Naive | Rung::Tiled => Products::F32,
+            Rung::Mma => Products::Tf32,
+        }
+    }
+
+    /// Whether it is made for the shape.
+    pub fn takes(self, s: &Conv3x3Shape) -> bool {
+        self != Rung::Mma || gpu::mma::takes(s)
+    }
+
+    /// Runs `operation`, a row of the registry, on this rung.
+    ///
+    /// # Errors
+    /// As [`super::conv3x3`]; [`Error::Operand`] when the operands are not on a GPU, the rung does
+    /// not take their shape, or the operation is no pass of the convolution.
+    pub fn run(self, operation: &str, a: &Arguments) -> Result<Tensor> {
+        match operation {
+            "conv3x3_fprop" => {
+                let (x, filter, bias) = (a.tensor("x")?, a.tensor("filter")?, a.optional("bias"));
+                let s = Conv3x3Shape::of_fprop(x, filter, bias)?;
+                let mut y = x.empty_like(&self.checked(&s)?.y())?;
+                gpu::fprop(self, &s, x, filter, bias, &mut y)?;
+                Ok(y)
+            }
+            "conv3x3_dgrad" => {
+                let (dy, filter) = (a.tensor("dy")?, a.tensor("filter")?);
+                let s = Conv3x3Shape::of_dgrad(dy, filter)?;
+                let mut dx = dy.empty_like(&self.checked(&s)?.x())?;
+                gpu::dgrad(self, &s, dy, filter, &mut dx)?;
+                Ok(dx)
+            }
+            "conv3x3_wgrad" => {
+                let (x, dy) = (a.tensor("x")?, a.tensor("dy")?);
+                let s = Conv3x3Shape::of_wgrad(x, dy)?;
+                let mut dfilter = x.empty_like(&self.checked(&s)?.filter())?;
+                gpu::wgrad(self, &s, x, dy, &mut dfilter)?;
+                Ok(dfilter)
+            }
+            other => Err(Error::Operand {
+                op: OP,
+                expected: "conv3x3_fprop, conv3x3_dgrad or conv3x3_wgrad, which have a ladder".into(),
+                found: other.into(),
+            }),
+        }
+    }
+
+    fn checked(self, s: &Conv3x3Shape) -> Result<&Conv3x3Shape> {
+        match self.takes(s) {
+            true => Ok(s),
+            false => Err(Error::Operand {
+                op: OP,
+                expected: format!("C and K that are multiples of 4, for the rung `{}`", self.name()),
+                found: format!("C = {}, K = {}", s.c, s.k),
+            }),
+        }
+    }
 }

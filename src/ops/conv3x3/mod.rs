@@ -5,10 +5,11 @@ mod gpu;
 pub mod ladder;
 
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::{expect_alike, expect_shape, extents, with_real};
 use crate::tape::Tape;
 use crate::tensor::Tensor;
+use ladder::Rung;
 
 const OP: &str = "conv3x3";
 
@@ -27,12 +28,69 @@ pub struct Conv3x3Shape {
     pub k: usize,
 }
 
+/// How a convolution multiplies; its sums are as wide as its tensors either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Products {
+    /// As wide as the tensors.
+    #[default]
+    F32,
+    /// On tensor cores: f32 tensors, whose values are rounded to 10 bits of mantissa where they are
+    /// multiplied. GPU only. Channel counts that are no multiples of 4 are multiplied in f32.
+    Tf32,
+}
+
+impl Products {
+    fn on_cpu(self) -> Result<()> {
+        match self {
+            Products::F32 => Ok(()),
+            Products::Tf32 => Err(Error::Operand {
+                op: OP,
+                expected: "tensors on a GPU, for products in tf32".into(),
+                found: "tensors on the CPU".into(),
+            }),
+        }
+    }
+}
+
 impl Conv3x3Shape {
     fn of_filter(pixels: [usize; 3], filter: &Tensor) -> Result<Conv3x3Shape> {
         let [k, _, _, c] = extents(OP, "filter [K,3,3,C]", filter)?;
         expect_shape(OP, "filter [K,3,3,C] =", filter, &[k, 3, 3, c])?;
         let [n, h, w] = pixels;
         Ok(Conv3x3Shape { n, h, w, c, k })
+    }
+
+    fn of_fprop(x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Conv3x3Shape> {
+        expect_alike(OP, &[("x", x), ("filter", filter)])?;
+        let [n, h, w, _] = extents(OP, "x [N,H,W,C]", x)?;
+        let s = Conv3x3Shape::of_filter([n, h, w], filter)?;
+        expect_shape(OP, "x [N,H,W,C] with the filter's C:", x, &s.x())?;
+        if let Some(bias) = bias {
+            expect_alike(OP, &[("x", x), ("bias", bias)])?;
+            expect_shape(OP, "bias [K] =", bias, &[s.k])?;
+        }
+        Ok(s)
+    }
+
+    fn of_dgrad(dy: &Tensor, filter: &Tensor) -> Result<Conv3x3Shape> {
+        expect_alike(OP, &[("dy", dy), ("filter", filter)])?;
+        let [n, h, w, _] = extents(OP, "dy [N,H,W,K]", dy)?;
+        let s = Conv3x3Shape::of_filter([n, h, w], filter)?;
+        expect_shape(OP, "dy [N,H,W,K] with the filter's K:", dy, &s.y())?;
+        Ok(s)
+    }
+
+    fn of_wgrad(x: &Tensor, dy: &Tensor) -> Result<Conv3x3Shape> {
+        expect_alike(OP, &[("x", x), ("dy", dy)])?;
+        let [n, h, w, c] = extents(OP, "x [N,H,W,C]", x)?;
+        let [.., k] = extents::<4>(OP, "dy [N,H,W,K]", dy)?;
+        let s = Conv3x3Shape { n, h, w, c, k };
+        expect_shape(OP, "dy [N,H,W,K] with the N, H and W of x:", dy, &s.y())?;
+        Ok(s)
+    }
+
+    fn pixels(&self) -> usize {
+        self.n * self.h * self.w
     }
 
     fn x(&self) -> [usize; 4] {
@@ -57,37 +115,37 @@ impl Conv3x3Shape {
 /// one.
 ///
 /// # Errors
-/// [`crate::Error::Shape`] names both shapes; [`crate::Error::Operand`] when types or devices
-/// differ; [`crate::Error::Launch`] names the kernel.
+/// [`Error::Shape`] names both shapes; [`Error::Operand`] when types or devices differ, or a CPU is
+/// asked for tf32; [`Error::Launch`] names the kernel.
 ///
 /// Source: `kernels/conv3x3/`.
-pub fn conv3x3(tape: &mut Tape, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    expect_alike(OP, &[("x", x), ("filter", filter)])?;
-    let [n, h, w, _] = extents(OP, "x [N,H,W,C]", x)?;
-    let s = Conv3x3Shape::of_filter([n, h, w], filter)?;
-    expect_shape(OP, "x [N,H,W,C] with the filter's C:", x, &s.x())?;
-    if let Some(bias) = bias {
-        expect_alike(OP, &[("x", x), ("bias", bias)])?;
-        expect_shape(OP, "bias [K] =", bias, &[s.k])?;
-    }
+pub fn conv3x3(
+    tape: &mut Tape,
+    x: &Tensor,
+    filter: &Tensor,
+    bias: Option<&Tensor>,
+    products: Products,
+) -> Result<Tensor> {
+    let s = Conv3x3Shape::of_fprop(x, filter, bias)?;
     let mut y = x.empty_like(&s.y())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
+            products.on_cpu()?;
             let bias = bias.map(|bias| bias.cpu()).transpose()?;
             cpu::fprop::<T>(&s, x.cpu()?, filter.cpu()?, bias, y.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => gpu::fprop(&s, x, filter, bias, &mut y)?,
+        Device::Gpu(_) => gpu::fprop(Rung::of(products, &s), &s, x, filter, bias, &mut y)?,
     }
 
     let inputs: Vec<&Tensor> = [x, filter].into_iter().chain(bias).collect();
     let (x, filter, bias) = (x.clone(), filter.clone(), bias.cloned());
     Ok(tape.record(&inputs, y, move |dy, gradients| {
         if x.requires_grad() {
-            gradients.accumulate(&x, dgrad(dy, &filter)?)?;
+            gradients.accumulate(&x, dgrad(dy, &filter, products)?)?;
         }
         if filter.requires_grad() {
-            gradients.accumulate(&filter, wgrad(&x, dy)?)?;
+            gradients.accumulate(&filter, wgrad(&x, dy, products)?)?;
         }
         match bias {
             Some(bias) if bias.requires_grad() => gradients.accumulate(&bias, bias_grad(dy)?),
@@ -100,18 +158,16 @@ pub fn conv3x3(tape: &mut Tape, x: &Tensor, filter: &Tensor, bias: Option<&Tenso
 ///
 /// # Errors
 /// As [`conv3x3`].
-pub fn dgrad(dy: &Tensor, filter: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[("dy", dy), ("filter", filter)])?;
-    let [n, h, w, _] = extents(OP, "dy [N,H,W,K]", dy)?;
-    let s = Conv3x3Shape::of_filter([n, h, w], filter)?;
-    expect_shape(OP, "dy [N,H,W,K] with the filter's K:", dy, &s.y())?;
+pub fn dgrad(dy: &Tensor, filter: &Tensor, products: Products) -> Result<Tensor> {
+    let s = Conv3x3Shape::of_dgrad(dy, filter)?;
     let mut dx = dy.empty_like(&s.x())?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
+            products.on_cpu()?;
             cpu::dgrad::<T>(&s, dy.cpu()?, filter.cpu()?, dx.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => gpu::dgrad(&s, dy, filter, &mut dx)?,
+        Device::Gpu(_) => gpu::dgrad(Rung::of(products, &s), &s, dy, filter, &mut dx)?,
     }
     Ok(dx)
 }
@@ -120,19 +176,16 @@ pub fn dgrad(dy: &Tensor, filter: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`conv3x3`].
-pub fn wgrad(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[("x", x), ("dy", dy)])?;
-    let [n, h, w, c] = extents(OP, "x [N,H,W,C]", x)?;
-    let [.., k] = extents::<4>(OP, "dy [N,H,W,K]", dy)?;
-    let s = Conv3x3Shape { n, h, w, c, k };
-    expect_shape(OP, "dy [N,H,W,K] with the N, H and W of x:", dy, &s.y())?;
+pub fn wgrad(x: &Tensor, dy: &Tensor, products: Products) -> Result<Tensor> {
+    let s = Conv3x3Shape::of_wgrad(x, dy)?;
     let mut dfilter = x.empty_like(&s.filter())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
+            products.on_cpu()?;
             cpu::wgrad::<T>(&s, x.cpu()?, dy.cpu()?, dfilter.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => gpu::wgrad(&s, x, dy, &mut dfilter)?,
+        Device::Gpu(_) => gpu::wgrad(Rung::of(products, &s), &s, x, dy, &mut dfilter)?,
     }
     Ok(dfilter)
 }

@@ -195,7 +195,7 @@ impl Arguments {
         self.optional(name).ok_or_else(|| wrong_argument(format!("the tensor {name}"), "none"))
     }
 
-    fn optional(&self, name: &str) -> Option<&Tensor> {
+    pub(crate) fn optional(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
     }
 

@@ -4,7 +4,7 @@ use super::{Attribute, Operand, Operation, Values};
 use crate::ops::augment::{Normalization, augment};
 use crate::ops::batchnorm::{self, BatchNormGradients, BatchStatistics, Statistics, batchnorm};
 use crate::ops::bn_relu_add::{self, bn_relu_add};
-use crate::ops::conv3x3::{self, conv3x3};
+use crate::ops::conv3x3::{self, Products, conv3x3};
 use crate::ops::linear::{self, linear};
 use crate::ops::maxpool::{self, maxpool};
 use crate::ops::metrics;
@@ -22,7 +22,10 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,H,W,C"), real("filter", "K,3,3,C"), optional(real("bias", "K"))],
         attributes: &[],
         outputs: &[real("y", "N,H,W,K")],
-        run: |tape, a| one(conv3x3(tape, a.tensor("x")?, a.tensor("filter")?, a.optional("bias"))?),
+        run: |tape, a| {
+            let (x, filter, bias) = (a.tensor("x")?, a.tensor("filter")?, a.optional("bias"));
+            one(conv3x3(tape, x, filter, bias, Products::F32)?)
+        },
     },
     Operation {
         name: "conv3x3_dgrad",
@@ -30,7 +33,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("dy", "N,H,W,K"), real("filter", "K,3,3,C")],
         attributes: &[],
         outputs: &[real("dx", "N,H,W,C")],
-        run: |_, a| one(conv3x3::dgrad(a.tensor("dy")?, a.tensor("filter")?)?),
+        run: |_, a| one(conv3x3::dgrad(a.tensor("dy")?, a.tensor("filter")?, Products::F32)?),
     },
     Operation {
         name: "conv3x3_wgrad",
@@ -38,7 +41,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,H,W,C"), real("dy", "N,H,W,K")],
         attributes: &[],
         outputs: &[real("dfilter", "K,3,3,C")],
-        run: |_, a| one(conv3x3::wgrad(a.tensor("x")?, a.tensor("dy")?)?),
+        run: |_, a| one(conv3x3::wgrad(a.tensor("x")?, a.tensor("dy")?, Products::F32)?),
     },
     Operation {
         name: "conv3x3_bias_grad",
