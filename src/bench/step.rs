@@ -5,11 +5,12 @@ use crate::data::{Batch, CHANNELS, CLASSES, SIDE};
 use crate::device::Device;
 use crate::error::Result;
 use crate::nn::ResNet;
+use crate::ops::conv3x3::Products;
 use crate::ops::sgd::Sgd;
 use crate::optim::Optimizer;
 use crate::random::{Purpose, Stream};
 use crate::tensor::{DType, Tensor};
-use crate::train::step;
+use crate::train::{StepOutput, step};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -32,7 +33,8 @@ pub struct StepTime {
 impl StepTime {
     /// The steps of a training loop on `n` random images that are on the device already, by the host's
     /// clock, with loss and count read back at the end. By how they are run: `eager`, kernel by kernel,
-    /// and on a GPU also `replayed`, as training does it. One that fails stands as its error.
+    /// and on a GPU also `replayed`, as training does it, and both with tf32 products. One that fails
+    /// stands as its error.
     ///
     /// # Errors
     /// What the device reports before the first step.
@@ -44,23 +46,46 @@ impl StepTime {
             x: Tensor::from_vec::<f32>(device, pixels, &[n, SIDE, SIDE, CHANNELS])?,
             labels: Tensor::from_vec::<i32>(device, labels, &[n])?,
         };
-        let mut net = ResNet::new(device, DType::F32, 64, 0)?;
-        let sgd = Sgd { momentum: 0.9, weight_decay: 5e-4, l1: 0.0, nesterov: true };
-        let mut optimizer = Optimizer::new(sgd, &mut net)?;
-        // Small enough that the loss stays a number however often the step is repeated.
-        optimizer.set_rate(1e-4)?;
-        let mut eager = || step(&mut net, &mut optimizer, &batch, 0.0);
-        let mut measured = vec![("eager", time(n, effort, || eager()?.read()))];
-        if let Device::Gpu(gpu) = device {
-            let replayed = gpu.record(&mut eager).and_then(|(work, output)| {
+        let Device::Gpu(gpu) = device else {
+            let mut training = Training::new(device, Products::F32)?;
+            return Ok(vec![("eager", time(n, effort, || training.run(&batch)?.read()))]);
+        };
+        let mut measured = Vec::new();
+        for (products, eager, replayed) in
+            [(Products::F32, "eager", "replayed"), (Products::Tf32, "eager tf32", "replayed tf32")]
+        {
+            let mut training = Training::new(device, products)?;
+            measured.push((eager, time(n, effort, || training.run(&batch)?.read())));
+            let recorded = gpu.record(|| training.run(&batch)).and_then(|(work, output)| {
                 time(n, effort, || {
                     work.replay()?;
                     output.read()
                 })
             });
-            measured.push(("replayed", replayed));
+            measured.push((replayed, recorded));
         }
         Ok(measured)
+    }
+}
+
+/// A network in training.
+struct Training {
+    net: ResNet,
+    optimizer: Optimizer,
+}
+
+impl Training {
+    fn new(device: &Device, products: Products) -> Result<Training> {
+        const SGD: Sgd = Sgd { momentum: 0.9, weight_decay: 5e-4, l1: 0.0, nesterov: true };
+        let mut net = ResNet::new(device, DType::F32, 64, 0)?.with_products(products);
+        let mut optimizer = Optimizer::new(SGD, &mut net)?;
+        // Small enough that the loss stays a number however often the step is repeated.
+        optimizer.set_rate(1e-4)?;
+        Ok(Training { net, optimizer })
+    }
+
+    fn run(&mut self, batch: &Batch) -> Result<StepOutput> {
+        step(&mut self.net, &mut self.optimizer, batch, 0.0)
     }
 }
 
