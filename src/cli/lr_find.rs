@@ -163,9 +163,8 @@ fn to_json(sweep: &Sweep, suggestion: &Suggestion) -> serde_json::Value {
 
 fn print(s: &Suggestion) {
     let rate = plot::axis::rate;
-    println!("LRMIN  {:<8}  a tenth of LRMAX", rate(s.lr_min));
-    println!("LRMAX  {:<8}  the middle one of", rate(s.lr_max));
-    println!("       {:<8}  where the loss falls fastest", rate(s.steepest_descent));
-    println!("       {:<8}  a tenth of {}, where it is lowest", rate(s.tenth_of_minimum), rate(s.minimum));
+    println!("LRMAX  {:<8}  half way, by factors, from", rate(s.lr_max));
+    println!("       {:<8}  where the loss falls fastest, to", rate(s.steepest_descent));
     println!("       {:<8}  where the accuracy stops rising", rate(s.plateau));
+    println!("LRMIN  {:<8}  a tenth of {}, where the loss is lowest", rate(s.lr_min), rate(s.minimum));
 }

@@ -4,23 +4,22 @@
 //!
 //! - *steepest descent*: the rate at which the loss falls fastest for a factor of the rate, once it is
 //!   below that of guessing (before, the network only unlearns the confidence of its random weights);
+//! - *plateau*: the first rate at which the accuracy has done 95% of its rise;
 //! - *a tenth of the minimum*: a tenth of the rate at which the loss is lowest, since at the minimum
-//!   itself the rise has begun;
-//! - *plateau*: the first rate at which the accuracy has done 95% of its rise.
+//!   itself the rise has begun.
 //!
 //! Only the part of the curve before the loss first rises clearly counts: a fall after that is a recovery.
 //!
-//! LRMAX is the middle one of the three, so that one bad reading has no effect; LRMIN is a tenth of
-//! LRMAX. Both have two digits: the test knows no more.
+//! LRMAX is half way, by factors, from the steepest descent to the plateau: where learning is fastest a
+//! peak wastes the run's best epochs, where it ends the peak is one that a few steps survive but not an
+//! epoch. LRMIN is a tenth of the minimum, or LRMAX if that is less. Both have two digits: the test knows no
+//! more. `scripts/lr-sweep` holds LRMAX to the best of a sweep of trainings.
 //!
 //! Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2015), section 3.3; the
 //! tenth is that of Smith, "A disciplined approach to neural network hyper-parameters" (2018).
 
 use crate::data::CLASSES;
 use crate::error::{Error, Result};
-use crate::nn::{ResNet, Slot, SlotValue};
-use crate::optim::Optimizer;
-use crate::tensor::Tensor;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -84,9 +83,9 @@ pub struct Sweep {
 /// The rates that a range test suggests, and the readings they follow from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suggestion {
-    /// LRMIN: a tenth of LRMAX.
+    /// LRMIN: a tenth of the minimum, at most LRMAX.
     pub lr_min: f64,
-    /// LRMAX: the middle one of the three readings.
+    /// LRMAX: half way, by factors, from the steepest descent to the plateau.
     pub lr_max: f64,
     /// Where the loss falls fastest.
     pub steepest_descent: f64,
@@ -229,11 +228,10 @@ impl Sweep {
         let plateau = samples.iter().position(|s| s.smoothed_accuracy >= risen).unwrap_or(lowest);
         let minimum = samples[lowest].lr;
         let (steepest_descent, plateau) = (samples[steepest].lr, samples[plateau].lr);
-        let mut readings = [steepest_descent, minimum / 10.0, plateau];
-        readings.sort_by(f64::total_cmp);
+        let lr_max = two_digits((steepest_descent * plateau).sqrt());
         Ok(Suggestion {
-            lr_min: two_digits(readings[1] / 10.0),
-            lr_max: two_digits(readings[1]),
+            lr_min: two_digits(minimum / 10.0).min(lr_max),
+            lr_max,
             steepest_descent,
             tenth_of_minimum: minimum / 10.0,
             plateau,
@@ -257,46 +255,6 @@ fn first_max(values: impl Iterator<Item = f64>) -> usize {
         }
     }
     best.0
-}
-
-/// Everything that a training step changes: parameters, running statistics, counters, velocities.
-/// Tensors share their memory until one of them is written to, so this copies nothing by itself.
-pub struct Snapshot {
-    slots: Vec<Kept>,
-    velocities: Vec<Tensor>,
-}
-
-enum Kept {
-    Tensor(Tensor),
-    Counter(i64),
-}
-
-impl Snapshot {
-    /// The state of `net` and `optimizer`.
-    pub fn take(net: &mut ResNet, optimizer: &mut Optimizer) -> Snapshot {
-        let kept = |slot: Slot| match slot.value {
-            SlotValue::Parameter(t) | SlotValue::Buffer(t) => Kept::Tensor(t.clone()),
-            SlotValue::Counter(n) => Kept::Counter(*n),
-        };
-        Snapshot {
-            slots: net.slots().into_iter().map(kept).collect(),
-            velocities: optimizer.velocities(net).map(|(_, velocity)| velocity.clone()).collect(),
-        }
-    }
-
-    /// Puts the state back, to the bit.
-    pub fn restore(self, net: &mut ResNet, optimizer: &mut Optimizer) {
-        for (slot, kept) in net.slots().into_iter().zip(self.slots) {
-            match (slot.value, kept) {
-                (SlotValue::Parameter(t) | SlotValue::Buffer(t), Kept::Tensor(before)) => *t = before,
-                (SlotValue::Counter(n), Kept::Counter(before)) => *n = before,
-                _ => unreachable!("a network's slots keep their kinds"),
-            }
-        }
-        for ((_, velocity), before) in optimizer.velocities(net).zip(self.velocities) {
-            *velocity = before;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -334,10 +292,8 @@ mod tests {
         near(found.tenth_of_minimum, 1e-2);
         // The accuracy has done 95% of its rise where ln(0.95 / 0.05) = 4 (x + 2).
         near(found.plateau, 10f64.powf(-2.0 + 19f64.ln() / 4.0));
-        let mut readings = [found.steepest_descent, found.tenth_of_minimum, found.plateau];
-        readings.sort_by(f64::total_cmp);
-        assert_eq!(found.lr_max, two_digits(readings[1]));
-        assert_eq!(found.lr_min, two_digits(readings[1] / 10.0));
+        assert_eq!(found.lr_max, two_digits((found.steepest_descent * found.plateau).sqrt()));
+        assert_eq!(found.lr_min, two_digits(found.minimum / 10.0));
     }
 
     #[test]

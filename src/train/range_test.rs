@@ -5,8 +5,8 @@ use crate::data::Images;
 use crate::data::transforms::{order, rows};
 use crate::error::Result;
 use crate::nn::ResNet;
-use crate::optim::Optimizer;
-use crate::optim::lr_finder::{RangeTest, Snapshot, Sweep};
+use crate::optim::lr_finder::{RangeTest, Sweep};
+use crate::optim::{Optimizer, Snapshot};
 
 /// Runs `test` on `net` with the batches that a run of `config` would train on, over and over if need
 /// be, and puts `net` and `optimizer` back as they were, to the bit. `watch` hears of each step; what

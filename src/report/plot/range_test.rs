@@ -15,10 +15,10 @@ pub fn range_test(sweep: &Sweep, suggestion: Option<&Suggestion>) -> Figure {
     )];
     notes.extend(suggestion.map(|s| {
         format!(
-            "steepest descent {}; a tenth of the minimum {}; accuracy's plateau {}; LRMAX is the middle one",
+            "LRMAX: half way from steepest descent {} to accuracy's plateau {}; LRMIN: a tenth of the minimum {}",
             rate(s.steepest_descent),
-            rate(s.tenth_of_minimum),
-            rate(s.plateau)
+            rate(s.plateau),
+            rate(s.minimum)
         )
     }));
     let moments = |labelled: bool| -> Vec<Mark> {
