@@ -3,7 +3,7 @@
 use ptxsim::{Arg, Config, Device, ElementType, Launch, Module, Param, Swizzle, Tensor, TensorMap};
 
 /// PTX to start from.
-const KERNELS: [&str; 9] = [
+const KERNELS: [&str; 10] = [
     include_str!("../tests/fixtures/libm.sm80.ptx"),
     include_str!("../tests/fixtures/gemm.sm80.ptx"),
     include_str!("../tests/fixtures/histogram.sm80.ptx"),
@@ -12,6 +12,7 @@ const KERNELS: [&str; 9] = [
     include_str!("../tests/fixtures/layernorm.sm80.ptx"),
     include_str!("../tests/fixtures/mma_gemm.sm80.ptx"),
     include_str!("../tests/fixtures/wgmma_gemm.sm90a.ptx"),
+    include_str!("../tests/fixtures/wmma_gemm.sm80.ptx"),
     include_str!("../tests/fixtures/triton/matmul.sm90.ptx"),
 ];
 
@@ -65,8 +66,7 @@ pub fn module(choices: &[u32]) -> String {
     let mut pieces = split(KERNELS[first as usize % KERNELS.len()]);
     for choice in choices.get(1..).unwrap_or_default().chunks_exact(4).take(8) {
         let [at, from, length] = [choice[1], choice[2], choice[3]].map(|word| word as usize);
-        let at = at % pieces.len();
-        let from = from % pieces.len();
+        let (at, from) = (word(&pieces, at), word(&pieces, from));
         let end = (at + length % 24).min(pieces.len());
         let copied = pieces[from..(from + length % 24).min(pieces.len())].to_vec();
         match choice[0] % 6 {
@@ -81,6 +81,13 @@ pub fn module(choices: &[u32]) -> String {
         }
     }
     pieces.concat()
+}
+
+/// The first piece from `at` on, wrapping around, that is no space; `at` itself if all are.
+fn word(pieces: &[&str], at: usize) -> usize {
+    let at = at % pieces.len();
+    let mut candidates = (at..pieces.len()).chain(0..at);
+    candidates.find(|&i| !pieces[i].trim().is_empty()).unwrap_or(at)
 }
 
 /// Words, numbers with their signs, spaces and single characters of `text`.

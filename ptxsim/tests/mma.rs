@@ -90,7 +90,7 @@ fn byte_k32_b(t: usize, i: usize) -> usize {
     4 * t + (i & 3) + if i >= 4 { 16 } else { 0 }
 }
 
-const CASES: [Case; 21] = [
+const CASES: [Case; 26] = [
     case("m16n8k8.row.col.f32.bf16.bf16.f32", [16, 8], [16, 32], half_k8_a, |t, i| 2 * t + i),
     case("m16n8k8.row.col.f32.f16.f16.f32", [16, 8], [16, 32], half_k8_a, |t, i| 2 * t + i),
     case("m16n8k8.row.col.f16.f16.f16.f16", [16, 8], [16, 16], half_k8_a, |t, i| 2 * t + i),
@@ -112,6 +112,11 @@ const CASES: [Case; 21] = [
     case("m16n8k32.row.col.s32.u8.u8.s32", [16, 32], [8, 32], byte_k32_a, byte_k32_b),
     case("m16n8k32.row.col.satfinite.s32.s8.s8.s32", [16, 32], [8, 32], byte_k32_a, byte_k32_b),
     case("m16n8k32.row.col.satfinite.s32.u8.u8.s32", [16, 32], [8, 32], byte_k32_a, byte_k32_b),
+    case("m16n8k32.row.col.f32.e4m3.e4m3.f32", [16, 32], [8, 32], byte_k32_a, byte_k32_b),
+    case("m16n8k32.row.col.f32.e5m2.e5m2.f32", [16, 32], [8, 32], byte_k32_a, byte_k32_b),
+    case("m16n8k32.row.col.f32.e4m3.e5m2.f32", [16, 32], [8, 32], byte_k32_a, byte_k32_b),
+    case("m16n8k32.row.col.f16.e5m2.e4m3.f16", [16, 32], [8, 16], byte_k32_a, byte_k32_b),
+    case("m16n8k16.row.col.f32.e4m3.e4m3.f32", [16, 16], [8, 32], byte_k16_a, |t, i| 4 * t + i),
 ];
 
 impl Case {
@@ -193,6 +198,7 @@ fn every_shape_multiplies_what_its_layout_says() {
         let range = |ty: &str| match (ty, d_type) {
             ("u8", _) => (0, 255),
             ("s8", _) => (-128, 127),
+            ("e4m3" | "e5m2", _) => (-8, 8),
             (_, "f16") => (-9, 9),
             _ => (-256, 256),
         };

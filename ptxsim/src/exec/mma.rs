@@ -11,6 +11,7 @@
 
 use super::map::Pure;
 use super::product::{COLUMNS, Element, Tiles};
+use super::wgmma_element::e4m3;
 use super::whole_warp::{need_sync_aligned, whole_warp_plain};
 use crate::lower::{Build, Lowered};
 use crate::machine::registers::{Dst, Scalar, Src, Word};
@@ -24,6 +25,8 @@ pub(super) enum Input {
     Bf16,
     Tf32,
     F64,
+    E4m3,
+    E5m2,
     S8,
     U8,
 }
@@ -37,11 +40,13 @@ pub(super) enum Sum {
     S32,
 }
 
-pub(super) const INPUTS: [(&str, Input); 6] = [
+pub(super) const INPUTS: [(&str, Input); 8] = [
     ("f16", Input::F16),
     ("bf16", Input::Bf16),
     ("tf32", Input::Tf32),
     ("f64", Input::F64),
+    ("e4m3", Input::E4m3),
+    ("e5m2", Input::E5m2),
     ("s8", Input::S8),
     ("u8", Input::U8),
 ];
@@ -55,7 +60,7 @@ impl Input {
         match self {
             Input::F16 | Input::Bf16 => 2,
             Input::Tf32 | Input::F64 => 1,
-            Input::S8 | Input::U8 => 4,
+            Input::E4m3 | Input::E5m2 | Input::S8 | Input::U8 => 4,
         }
     }
 
@@ -65,13 +70,14 @@ impl Input {
             Input::F16 | Input::Bf16 => &[(16, 8), (16, 16)],
             Input::Tf32 => &[(16, 4), (16, 8)],
             Input::F64 => &[(8, 4), (16, 4), (16, 8), (16, 16)],
+            Input::E4m3 | Input::E5m2 => &[(16, 16), (16, 32)],
             Input::S8 | Input::U8 => &[(8, 16), (16, 16), (16, 32)],
         }
     }
 
     pub fn sums(self) -> &'static [Sum] {
         match self {
-            Input::F16 => &[Sum::F16, Sum::F32],
+            Input::F16 | Input::E4m3 | Input::E5m2 => &[Sum::F16, Sum::F32],
             Input::Bf16 | Input::Tf32 => &[Sum::F32],
             Input::F64 => &[Sum::F64],
             Input::S8 | Input::U8 => &[Sum::S32],
@@ -80,10 +86,13 @@ impl Input {
 
     /// Element `i` of a register, for the types that are multiplied in f32.
     pub fn f32(self, word: u32, i: usize) -> f32 {
-        let half = (word >> (16 * i)) as u16;
+        let half = (word >> (16 * (i % 2))) as u16;
         match self {
             Input::F16 => F16(half).to_f32(),
             Input::Bf16 => Bf16(half).to_f32(),
+            Input::E4m3 => e4m3(word >> (8 * i) & 0xff),
+            // The top byte of an f16.
+            Input::E5m2 => F16((word >> (8 * i) << 8) as u16).to_f32(),
             // The low 13 bits of the register are not looked at.
             _ => f32::from_bits(word & 0xffff_e000),
         }
@@ -117,7 +126,8 @@ pub(crate) fn mma(b: &mut Build<'_, '_>) -> Lowered {
         return Err("C and D must have one type".into());
     }
     let integers = inputs.iter().all(|i| matches!(i, Input::S8 | Input::U8));
-    if inputs[0] != inputs[1] && !integers {
+    let fp8 = inputs.iter().all(|i| matches!(i, Input::E4m3 | Input::E5m2));
+    if inputs[0] != inputs[1] && !integers && !fp8 {
         return Err("A and B must have one type".into());
     }
     if satfinite && !integers {
@@ -133,13 +143,13 @@ pub(crate) fn mma(b: &mut Build<'_, '_>) -> Lowered {
     match sum {
         Sum::F32 => layout.lower(
             b,
-            [move |word, i| input.f32(word, i); 2],
+            inputs.map(|input| move |word, i| input.f32(word, i)),
             |word: u32, _| f32::from_bits(word),
             |sums| sums[0].store(),
         ),
         Sum::F16 => Layout { packed_sums: 2, ..layout }.lower(
             b,
-            [move |word, i| input.f32(word, i); 2],
+            inputs.map(|input| move |word, i| input.f32(word, i)),
             |word: u32, i| F16((word >> (16 * i)) as u16).to_f32(),
             |sums| to_f16(sums[0]) | to_f16(sums[1]) << 16,
         ),

@@ -37,10 +37,7 @@ impl Element {
             Element::Tf32 => {
                 out.iter_mut().zip(words).for_each(|(out, word)| *out = f32::from_bits(word & 0xffff_e000));
             }
-            Element::E4m3 => bytes(words, &mut out, |byte| {
-                // The exponent's bias is 7; only all ones is NaN.
-                if byte & 0x7f == 0x7f { f32::NAN } else { small(byte, 3, 120) }
-            }),
+            Element::E4m3 => bytes(words, &mut out, e4m3),
             // The top byte of an f16.
             Element::E5m2 => bytes(words, &mut out, |byte| half(byte << 8)),
         }
@@ -63,8 +60,12 @@ pub(super) fn half(bits: u32) -> f32 {
     f32::from_bits((bits & 0x8000) << 16 | scaled.to_bits() | special)
 }
 
-/// The value of a byte with sign, exponent and `fraction` bits, whose bias is less than f32's by `bias`.
-fn small(byte: u32, fraction: u32, bias: u32) -> f32 {
-    let scaled = f32::from_bits((byte & 0x7f) << (23 - fraction)) * f32::from_bits((127 + bias) << 23);
+/// The value of an e4m3's byte: the exponent's bias is 7, and only all ones is NaN.
+pub(super) fn e4m3(byte: u32) -> f32 {
+    if byte & 0x7f == 0x7f {
+        return f32::NAN;
+    }
+    // As for halves: placed 120 exponents too low.
+    let scaled = f32::from_bits((byte & 0x7f) << 20) * f32::from_bits((127 + 120) << 23);
     f32::from_bits((byte & 0x80) << 24 | scaled.to_bits())
 }

@@ -28,6 +28,7 @@ fn check_shape(shape: Shape, input: Input) -> Result<(), String> {
     let fits = match input {
         Input::Tf32 => k == 8,
         Input::F64 => k == 4,
+        Input::E4m3 | Input::E5m2 => false,
         _ => k == 16,
     };
     if fits { Ok(()) } else { Err(format!("no `.m{m}n{n}k{k}` of {input:?} elements").to_lowercase()) }
