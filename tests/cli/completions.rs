@@ -6,24 +6,12 @@ use cugrad::cli::Cli;
 use std::fs;
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 16] = [
-    "train",
-    "eval",
-    "explain",
-    "predict",
-    "samples",
-    "export",
-    "lr-find",
-    "plot",
-    "summary",
-    "step",
-    "op",
-    "kernels",
-    "bench",
-    "data",
-    "completions",
-    "man",
-];
+/// Every command, by its name.
+fn commands() -> Vec<String> {
+    let names: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    names
+}
 
 /// groff's options: UTF-8 in, every warning, and plain text out, no letter struck over another.
 const PLAIN: [&str; 7] = ["-k", "-man", "-Tutf8", "-ww", "-P-c", "-P-b", "-P-u"];
@@ -43,7 +31,7 @@ fn is_there(program: &str) -> bool {
 fn of_every_shell_name_every_command_and_its_flags() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = completions(shell);
-        for word in COMMANDS.into_iter().chain(["checkpoint-every", "step-size", "half"]) {
+        for word in commands().iter().map(String::as_str).chain(["checkpoint-every", "step-size", "half"]) {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
@@ -87,7 +75,7 @@ fn man_has_a_page_for_every_command() {
     assert!(said.starts_with(&format!("{pages} pages in ")), "{said}");
     assert_eq!(fs::read_dir(&out).unwrap().count(), pages);
     let main = fs::read_to_string(out.join("cugrad.1")).unwrap();
-    for command in COMMANDS {
+    for command in commands() {
         let name = format!("cugrad-{command}");
         assert!(main.contains(&name.replace('-', "\\-")), "cugrad.1 does not name {name}");
         assert!(out.join(format!("{name}.1")).exists(), "{name}");
