@@ -11,7 +11,7 @@ use crate::machine::LANES;
 use crate::machine::context::Context;
 use crate::machine::kernel::{Flow, Step};
 use crate::machine::registers::{Bank, PredSrc, Scalar, Src};
-use crate::machine::transfers::Right;
+use crate::machine::transfers::RIGHTS;
 use crate::machine::wgmma::Role;
 use crate::memory::shadow::GRANULE;
 use crate::softfloat::{F16_FORMAT, F32_FORMAT, Rounding};
@@ -50,7 +50,7 @@ type Vectors = [[f32; 8]; 4];
 /// hold four columns of a row.
 type Rows = Vectors;
 
-/// What multiplies 8 columns of B at one k, see [`Right::columns`].
+/// What multiplies 8 columns of B at one k, see [`Right::columns`](crate::machine::transfers::Right).
 type Columns = [[f32; 8]; 2];
 
 /// [`Product::multiply`], compiled for some CPU.
@@ -81,11 +81,15 @@ impl Product {
         let mut granules = Vec::new();
         let mut rows = [[[[0.0; 8]; 4]; 2]; MAX_DEPTH];
         self.read_rows(ctx, part, &mut rows, &mut granules)?;
-        let right = self.right(ctx, number, &mut granules)?;
+        let right = self.right(ctx, (number, part), &mut granules)?;
         if adds && ctx.launch.checks.registers {
             self.check_accumulators(ctx)?;
         }
         ctx.check_wgmma_reads(&granules)?;
+        let right = &ctx.blocks[ctx.rank].warpgroups[number].rights[right];
+        if right.reader != part {
+            ctx.check_wgmma_reads(&right.granules)?;
+        }
         Self::best_multiply()(self, &mut ctx.registers.words, adds, &rows[..depth], &right.columns);
         // This warp's quarter of the 64 rows.
         ctx.counters.tensor_flop(ctx.pc, (2 * 16 * self.columns * depth) as u64);
@@ -94,28 +98,33 @@ impl Product {
         let block = ctx.block();
         granules.iter().for_each(|&granule| block.shared.shadow.add_outgoing(granule));
         let group = &mut block.warpgroups[number];
-        (group.right, group.issued[part]) = (right, issued);
+        group.issued[part] = issued;
         group.reads.push((issued, granules));
         Ok(Flow::Next)
     }
 
-    /// B, read and checked by the first warp of warpgroup `number` to run this; no other can find it
-    /// changed, as what a wgmma reads cannot be written before it is complete.
+    /// Where B is, among those of warpgroup `number`. The first warp to run this reads and checks it; no
+    /// other can find it changed, as what a wgmma reads cannot be written before it is complete.
     fn right(
         &self,
         ctx: &mut Context<'_>,
-        number: usize,
+        (number, part): (usize, usize),
         granules: &mut Vec<usize>,
-    ) -> Result<Right, Box<Fault>> {
+    ) -> Result<usize, Box<Fault>> {
         let (bits, descriptor) = self.descriptor(ctx, self.right)?;
-        let key = (ctx.wgmma.issued + 1, ctx.pc, bits);
-        let mut right = std::mem::take(&mut ctx.block().warpgroups[number].right);
+        let issue = ctx.wgmma.issued + 1;
+        let key = (issue, ctx.pc, bits);
+        let place = issue as usize % RIGHTS;
+        let mut right = std::mem::take(&mut ctx.block().warpgroups[number].rights[place]);
         if right.key != key {
-            right.key = key;
+            (right.key, right.reader) = (key, part);
             right.columns.resize(self.columns / 8 * self.depth(), Columns::default());
-            self.read_columns(ctx, (bits, descriptor), &mut right.columns, granules)?;
+            right.granules.clear();
+            self.read_columns(ctx, (bits, descriptor), &mut right.columns, &mut right.granules)?;
+            granules.extend(&right.granules);
         }
-        Ok(right)
+        ctx.block().warpgroups[number].rights[place] = right;
+        Ok(place)
     }
 
     fn check_accumulators(&self, ctx: &Context<'_>) -> Result<(), Box<Fault>> {

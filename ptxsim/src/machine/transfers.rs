@@ -98,15 +98,22 @@ pub(crate) struct Warpgroup {
     pub issued: [u64; 4],
     /// Number of the wgmma within its warp, and the granules it reads.
     pub reads: Vec<(u64, Vec<usize>)>,
-    /// B of the wgmma under way: the first warp to run it reads it for all four.
-    pub right: Right,
+    /// B of the last wgmma, each at its number modulo [`RIGHTS`]: the first warp to run one reads B for
+    /// all four.
+    pub rights: [Right; RIGHTS],
 }
+
+/// How many wgmma a warp may run ahead of the others of its group and leave them its B.
+pub(crate) const RIGHTS: usize = 16;
 
 /// The operand B of a wgmma, laid out for multiplication.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Right {
     /// Which wgmma it is of: its number within its warp, its instruction and B's descriptor.
     pub key: (u64, u32, u64),
+    /// The warp of the group that has read it, and the granules where it lay.
+    pub reader: usize,
+    pub granules: Vec<usize>,
     /// Eight columns after the other, each by k: columns 0, 2, 4, 6, which one register of D holds, then
     /// 1, 3, 5, 7, which the next one does; each four twice, for vectors of eight.
     pub columns: Vec<[[f32; 8]; 2]>,
