@@ -58,8 +58,10 @@ fn batch_larger_than_the_data_is_one_step() {
 #[test]
 fn gpu_that_is_not_there_is_an_error_with_help() {
     let (_folder, path) = scratch();
+    // Small enough for the simulator.
+    let small = "--width 1 --limit 8 --test-limit 8 --batch 8 --epochs 1 --peak-epoch 0.5";
     for device in ["cuda", "sim"] {
-        let output = run(train(&path).args(["--device", device]));
+        let output = run(train(&path).args(["--device", device]).args(small.split(' ')));
         // On a machine that has one, the run goes well.
         if output.status.success() {
             std::fs::remove_dir_all(&path).unwrap();
