@@ -7,6 +7,7 @@ mod eval;
 mod interrupted;
 mod op;
 mod program;
+mod readme;
 mod repeatable;
 mod settings;
 mod summary;
