@@ -199,7 +199,9 @@ impl TrainConfig {
                 width: 16,
                 epochs: 10,
                 batch: 64,
-                lr_max: 0.03,
+                lr_min: 0.001,
+                lr_max: 0.01,
+                lr_end: 0.001,
                 peak_epoch: 2.0,
                 ..full
             },
