@@ -69,11 +69,13 @@ pub fn module(choices: &[u32]) -> String {
         let (at, from) = (word(&pieces, at), word(&pieces, from));
         let end = (at + length % 24).min(pieces.len());
         let copied = pieces[from..(from + length % 24).min(pieces.len())].to_vec();
-        match choice[0] % 6 {
+        match choice[0] % 7 {
             // One piece for another of the same file, which most often still parses.
             0..=2 => pieces[at] = pieces[from],
             3 => pieces[at] = PIECES[choice[2] as usize % PIECES.len()],
             4 => drop(pieces.drain(at..end)),
+            // A file that ends too early.
+            5 => pieces.truncate(at),
             _ => drop(pieces.splice(at..at, copied)),
         }
         if pieces.is_empty() {

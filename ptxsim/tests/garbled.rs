@@ -8,7 +8,7 @@ mod common;
 
 #[test]
 fn garbled_kernels_never_panic() {
-    for seed in 0..6000 {
+    for seed in 0..9000 {
         let edits = 1 + seed as usize % 8;
         let choices = common::random_words(seed, 1 + 4 * edits);
         garble::run(&garble::module(&choices));
