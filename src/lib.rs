@@ -4,6 +4,9 @@
 //! [`tape`] → [`nn`] → [`optim`] → [`train`] → [`explain`] and [`report`], both in the pictures of
 //! [`picture`], and [`export`] → [`cli`].
 
+// Results go through `cli::output`, which has an error where these macros panic.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod bench;
 pub mod cli;
 pub mod data;

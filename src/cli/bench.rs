@@ -1,6 +1,7 @@
 //! `cugrad bench`
 
 use super::DeviceArgs;
+use super::output::{overwrite, result};
 use crate::bench::{Effort, Plan, Report};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
@@ -62,21 +63,21 @@ impl Bench {
         let report = Report::measure(&device, &plan, &mut |case| {
             done += 1;
             if terminal {
-                eprint!("\r\x1b[K{done}/{count} {}", case.id());
+                overwrite(format_args!("{done}/{count} {}", case.id()));
             }
         });
         if terminal {
-            eprint!("\r\x1b[K");
+            overwrite("");
         }
         let report = report?;
         let json = serde_json::to_string_pretty(&report).expect("a report is plain values") + "\n";
         match &self.json {
-            Some(None) => print!("{json}"),
+            Some(None) => result(json.trim_end())?,
             Some(Some(path)) => {
                 write_atomically(path, json.as_bytes())?;
-                println!("{report}");
+                result(format_args!("{report}"))?;
             }
-            None => println!("{report}"),
+            None => result(format_args!("{report}"))?,
         }
         report.checked()
     }

@@ -1,6 +1,7 @@
 //! `cugrad explain`
 
 use super::DeviceArgs;
+use super::output::{message, result};
 use super::predict::{class_names, to_batch};
 use super::source::SourceArgs;
 use crate::data::{Images, Wanted};
@@ -88,7 +89,7 @@ impl Explain {
     /// The pages of the test images.
     fn explain_test(&self, net: &mut ResNet, device: &Device) -> Result<()> {
         let splits = self.source.load(self.data, self.data_dir.clone())?;
-        eprintln!("data: {}", splits.source);
+        message(format_args!("data: {}", splits.source));
         let set = &splits.test;
         state::expect_classes(&self.weights, &set.classes)?;
         let images = Images::new(device, set, self.limit)?;
@@ -100,14 +101,14 @@ impl Explain {
         for (right, kind) in [(false, "misclassified"), (true, "right")] {
             let of_kind = all.iter().filter(|image| image.is_right() == right).count();
             let said = if right { "rightly classified" } else { "misclassified" };
-            println!("{of_kind} of {} test images are {said}", all.len());
+            result(format_args!("{of_kind} of {} test images are {said}", all.len()))?;
             let shown = Classified::first(&all, right, count);
             if shown.is_empty() {
-                eprintln!("none of them to draw: there is no {kind}.png");
+                message(format_args!("none of them to draw: there is no {kind}.png"));
                 continue;
             }
             if shown.len() < count {
-                eprintln!("fewer than {count} of them: all are drawn");
+                message(format_args!("fewer than {count} of them: all are drawn"));
             }
             let title = format!("The first {} of {of_kind} {said} test images", shown.len());
             self.save(kind, &grid(title, &shown, set))?;
@@ -130,7 +131,7 @@ impl Explain {
         let class = class.transpose()?;
         let normalization = self.normalization.into();
         make_folder(&self.out)?;
-        eprintln!("each image is {HOW}");
+        message(format_args!("each image is {HOW}"));
         for (path, photo) in self.image.iter().zip(photos) {
             let x = to_batch(std::slice::from_ref(photo), device, &normalization)?;
             let said = probabilities(net, &x)?[0];
@@ -146,7 +147,7 @@ impl Explain {
     fn save(&self, name: &str, page: &Page) -> Result<()> {
         let path = self.out.join(format!("{name}.png"));
         save_png(&path, &page.draw(self.theme), 1)?;
-        println!("{}", path.display());
+        result(format_args!("{}", path.display()))?;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! `cugrad lr-find`
 
+use super::output::{message, result};
 use super::source::SourceArgs;
 use super::train::{preset_for, stop_on_ctrl_c};
 use super::train_args::TrainArgs;
@@ -86,13 +87,13 @@ impl LrFind {
         let file = self.config.as_deref();
         let choice = self.settings.device(file)?;
         let (device, line) = Device::open(choice)?;
-        eprintln!("{line}");
+        message(line);
         let mut said = Vec::new();
         let config = self.settings.resolve(file, || Ok(preset_for(choice, &device, &mut said)))?.config;
-        said.iter().for_each(|line| eprintln!("{line}"));
+        said.iter().for_each(message);
         config.precision.expect_on(&device)?;
         let splits = self.source.load(config.data, config.data_dir.clone())?;
-        eprintln!("data: {}", splits.source);
+        message(format_args!("data: {}", splits.source));
         let train = Images::new(&device, &splits.train, config.limit)?;
 
         let sweep = search(&test, &config, &device, &train, &stop)?;
@@ -104,10 +105,10 @@ impl LrFind {
         let json = self.out.with_extension("json");
         write_json(&json, &sweep, &suggestion)?;
         match self.json {
-            true => println!("{:#}", to_json(&sweep, &suggestion)),
+            true => result(format_args!("{:#}", to_json(&sweep, &suggestion)))?,
             false => {
-                print(&suggestion);
-                println!("\nplot {}\njson {}", self.out.display(), json.display());
+                print(&suggestion)?;
+                result(format_args!("\nplot {}\njson {}", self.out.display(), json.display()))?;
             }
         }
         Ok(())
@@ -161,10 +162,14 @@ fn to_json(sweep: &Sweep, suggestion: &Suggestion) -> serde_json::Value {
     })
 }
 
-fn print(s: &Suggestion) {
+fn print(s: &Suggestion) -> Result<()> {
     let rate = plot::axis::rate;
-    println!("LRMAX  {:<8}  half way, by factors, from", rate(s.lr_max));
-    println!("       {:<8}  where the loss falls fastest, to", rate(s.steepest_descent));
-    println!("       {:<8}  where the accuracy stops rising", rate(s.plateau));
-    println!("LRMIN  {:<8}  a tenth of {}, where the loss is lowest", rate(s.lr_min), rate(s.minimum));
+    result(format_args!("LRMAX  {:<8}  half way, by factors, from", rate(s.lr_max)))?;
+    result(format_args!("       {:<8}  where the loss falls fastest, to", rate(s.steepest_descent)))?;
+    result(format_args!("       {:<8}  where the accuracy stops rising", rate(s.plateau)))?;
+    result(format_args!(
+        "LRMIN  {:<8}  a tenth of {}, where the loss is lowest",
+        rate(s.lr_min),
+        rate(s.minimum)
+    ))
 }

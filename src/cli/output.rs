@@ -21,6 +21,11 @@ pub fn message(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }
 
+/// Writes over the terminal's line: what goes on just now.
+pub fn overwrite(line: impl Display) {
+    let _ = write!(stderr(), "\r\x1b[K{line}");
+}
+
 /// Whether `e` says only that the reader of a pipe has seen enough, as `head` does.
 pub fn reader_left(e: &Error) -> bool {
     matches!(e, Error::Io { source, .. } if source.kind() == ErrorKind::BrokenPipe)

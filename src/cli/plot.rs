@@ -1,5 +1,6 @@
 //! `cugrad plot`
 
+use super::output::result;
 use crate::error::{Error, Result};
 use crate::optim::schedule::{OneCycle, Triangular};
 use crate::picture::Theme;
@@ -105,7 +106,7 @@ impl Plot {
                 let run = crate::report::Run::read(&plot.run)?;
                 let folder = plot.out.unwrap_or_else(|| run.files.plots());
                 for file in write_run_plots(&run, &folder)? {
-                    println!("{}", file.display());
+                    result(format_args!("{}", file.display()))?;
                 }
                 Ok(())
             }
@@ -116,7 +117,7 @@ impl Plot {
 impl Output {
     fn write(&self, figure: &crate::report::plot::Figure) -> Result<()> {
         figure.save(&self.out, self.theme)?;
-        println!("{}", self.out.display());
+        result(format_args!("{}", self.out.display()))?;
         Ok(())
     }
 }

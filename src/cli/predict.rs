@@ -1,6 +1,7 @@
 //! `cugrad predict`
 
 use super::DeviceArgs;
+use super::output::{message, result};
 use crate::data::cifar10;
 use crate::data::transforms::rows;
 use crate::data::{CHANNELS, CLASSES, Dataset, Images, SIDE};
@@ -59,11 +60,11 @@ impl Predict {
             .collect();
         let top = usize::from(self.top);
         match self.json {
-            true => println!(
+            true => result(format_args!(
                 "{:#}",
                 found.iter().map(|one| one.to_json(&classes, top)).collect::<serde_json::Value>()
-            ),
-            false => found.iter().for_each(|one| one.print(&classes, top)),
+            ))?,
+            false => found.iter().try_for_each(|one| one.print(&classes, top))?,
         }
         Ok(())
     }
@@ -94,18 +95,22 @@ impl Prediction<'_> {
         })
     }
 
-    fn print(&self, classes: &[String], top: usize) {
-        println!("{} ({}×{})", self.path.display(), self.photo.width, self.photo.height);
+    fn print(&self, classes: &[String], top: usize) -> Result<()> {
+        result(format_args!("{} ({}×{})", self.path.display(), self.photo.width, self.photo.height))?;
         for &class in &self.said.ranked()[..top] {
-            println!("  {:<12} {:>6.2} %", classes[class], 100.0 * self.said.0[class]);
+            result(format_args!("  {:<12} {:>6.2} %", classes[class], 100.0 * self.said.0[class]))?;
         }
+        Ok(())
     }
 }
 
 /// What the classes of a weights file are called: as it says, else as in CIFAR-10, which is then said.
 pub fn class_names(weights: &Path) -> Result<Vec<String>> {
     Ok(state::class_names(weights)?.unwrap_or_else(|| {
-        eprintln!("{} does not name its classes: they are called as in CIFAR-10", weights.display());
+        message(format_args!(
+            "{} does not name its classes: they are called as in CIFAR-10",
+            weights.display()
+        ));
         cifar10::CLASS_NAMES.map(String::from).to_vec()
     }))
 }

@@ -1,5 +1,6 @@
 //! `cugrad samples`
 
+use super::output::{message, result};
 use super::source::SourceArgs;
 use crate::data::Wanted;
 use crate::error::Result;
@@ -42,10 +43,10 @@ pub struct Samples {
 impl Samples {
     pub fn run(self) -> Result<()> {
         let splits = self.source.load(self.data, self.data_dir)?;
-        eprintln!("data: {}", splits.source);
+        message(format_args!("data: {}", splits.source));
         let page = samples_page(&splits.train, self.seed, self.epoch - 1, self.columns.into(), self.theme)?;
         save_png(&self.out, &page.draw(self.theme), 1)?;
-        println!("{}", self.out.display());
+        result(format_args!("{}", self.out.display()))?;
         Ok(())
     }
 }

@@ -43,7 +43,8 @@ fn outcome_can_be_had_as_json() {
 #[cfg(unix)]
 #[test]
 fn reader_may_leave_a_pipe() {
-    for arguments in ["summary", "op --list", "summary --json"] {
+    for arguments in ["summary", "op --list", "summary --json", "kernels list", "kernels profile relu_fprop"]
+    {
         let program = cugrad(arguments.split(' '));
         // The reader is gone before the first line is written.
         let script = "{ sleep 0.2; \"$0\" \"$@\"; echo status $? >&2; } | true";
@@ -56,7 +57,7 @@ fn reader_may_leave_a_pipe() {
 #[test]
 fn result_that_cannot_be_written_is_an_error() {
     let script = "\"$0\" \"$@\" > /dev/full";
-    for arguments in ["summary", "op --list"] {
+    for arguments in ["summary", "op --list", "kernels list", "kernels profile relu_fprop"] {
         let program = cugrad(arguments.split(' '));
         run(&mut cugrad_in_shell(script, &program)).failed(1, &["cannot write standard output"]);
     }

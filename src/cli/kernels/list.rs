@@ -1,5 +1,6 @@
 //! `cugrad kernels list`
 
+use super::super::output::result;
 use crate::device::kernels::{ALL, Entry};
 use crate::error::Result;
 use clap::Args;
@@ -14,17 +15,24 @@ pub struct List {
 impl List {
     pub fn run(self) -> Result<()> {
         if self.json {
-            println!("{:#}", ALL.iter().map(|entry| json(entry)).collect::<serde_json::Value>());
-            return Ok(());
+            let all: serde_json::Value = ALL.iter().map(|entry| json(entry)).collect();
+            return result(format_args!("{all:#}"));
         }
         let mut file = "";
         for entry in ALL {
             if entry.module.file != file {
                 file = entry.module.file;
-                println!("{}kernels/{file}", if std::ptr::eq(*entry, ALL[0]) { "" } else { "\n" });
+                result(format_args!(
+                    "{}kernels/{file}",
+                    if std::ptr::eq(*entry, ALL[0]) { "" } else { "\n" }
+                ))?;
             }
-            println!("  {:<28} {}", entry.name, entry.equation.first().unwrap_or(&entry.summary));
-            println!("  {:<28} {}", "", resources(entry));
+            result(format_args!(
+                "  {:<28} {}",
+                entry.name,
+                entry.equation.first().unwrap_or(&entry.summary)
+            ))?;
+            result(format_args!("  {:<28} {}", "", resources(entry)))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod json;
 mod list;
 mod table;
 
+use super::output::result;
 use crate::device::SimArch;
 use crate::error::{Error, Result};
 use crate::profile::{Shape, profile};
@@ -75,14 +76,13 @@ impl Profile {
             Gpu::find(&self.gpu).ok_or_else(|| Error::Config(format!("no GPU is called `{}`", self.gpu)))?;
         let profile = profile(&self.kernel, &self.shape, self.arch)?;
         if self.json {
-            println!("{:#}", json::profile(&profile, gpu));
-            return Ok(());
+            return result(format_args!("{:#}", json::profile(&profile, gpu)));
         }
-        print!("{}", table::profile(&profile, gpu));
+        result(table::profile(&profile, gpu).trim_end())?;
         if self.annotate {
-            print!("\n{}", annotate::sources(&profile));
+            result(format_args!("\n{}", annotate::sources(&profile).trim_end()))?;
         } else {
-            print!("\n{}", annotate::hottest(&profile));
+            result(format_args!("\n{}", annotate::hottest(&profile).trim_end()))?;
         }
         Ok(())
     }
