@@ -24,7 +24,7 @@ constexpr int CHUNK = 4;
 
 // 128 rows of an operand whose memory runs along gemm_k: at[row][k]. ldmatrix reads 8 rows of one chunk; rows are half
 // of the 32 banks long, so the chunks of rows 0 and 1, 2 and 3, .. change places: chunk ^ row/2 % 4.
-struct RowTile {
+struct alignas(16) RowTile {
     float at[MMA_M * MMA_K];
 
     // A thread copies one chunk of rows row(0) and row(1), at k() of each slab.
@@ -55,7 +55,7 @@ struct RowTile {
 
 // 128 columns of an operand whose memory runs across gemm_k: at[k][column]. A warp reads 4 neighbours in k times 8 in
 // column; rows are a multiple of 32 banks long, so each is shifted against the next by 8: column ^ 8 * (k % 4).
-struct ColumnTile {
+struct alignas(16) ColumnTile {
     float at[MMA_K * MMA_N];
 
     // A thread copies one chunk, column() .. +3, of each slab's rows k(0) and k(1).

@@ -261,7 +261,6 @@ impl Device {
         }
         let cluster = check_shape(kernel, launch)?;
         let variables = self.load(&module.inner)?;
-        let start = kernel.static_shared.next_multiple_of(kernel.shared_align);
         let _turn = self.stream.lock().unwrap_or_else(|e| e.into_inner());
         let memory = self.read_memory();
         let Config { checks, traffic, watchdog, .. } = self.config;
@@ -274,8 +273,8 @@ impl Device {
             grid: launch.grid,
             block: launch.block,
             cluster,
+            shared_layout: &kernel.spread_shared,
             dynamic_shared: launch.shared_bytes,
-            dynamic_shared_start: start,
             params,
             global: memory.global.view(),
             variables: &variables,
@@ -289,7 +288,7 @@ impl Device {
         Ok(LaunchReport {
             blocks,
             threads_per_block: machine.threads(),
-            shared_bytes_per_block: start + launch.shared_bytes,
+            shared_bytes_per_block: machine.packed_shared_bytes(),
             unique_bytes_read: read,
             unique_bytes_written: written,
             ..LaunchReport::new(kernel, &counters)

@@ -120,7 +120,7 @@ pub(crate) fn check_shape(kernel: &Kernel, launch: &Launch) -> Result<[u32; 3], 
     {
         return fail(format!("a block of {block:?} threads; the kernel requires {required:?}"));
     }
-    let shared = u64::from(kernel.static_shared) + u64::from(shared_bytes);
+    let shared = kernel.packed_shared.total(shared_bytes.into());
     if shared > 227 * 1024 {
         return fail(format!("{shared} bytes of shared memory; a block has at most {}", 227 * 1024));
     }

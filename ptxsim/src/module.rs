@@ -120,7 +120,7 @@ impl<'m> Entry<'m> {
 
     /// Static shared memory of a block, in bytes.
     pub fn static_shared_bytes(&self) -> u32 {
-        self.kernel.static_shared
+        self.kernel.packed_shared.total(0) as u32
     }
 
     pub(crate) fn kernel(&self) -> &'m Kernel {

@@ -8,6 +8,8 @@ use ptxsim::{Arg, Error, FaultKind, Launch, Space};
 /// Declares `tile`, 16 bytes a thread; `%r9` is the thread's part.
 const TILE: &str =
     ".shared .align 16 .b8 tile[4096]; mov.u32 %r9, tile; shl.b32 %r10, %t, 4; add.u32 %r9, %r9, %r10;";
+/// Where `tile` lies: at a multiple of 16, as declared, and of no more.
+const TILE_AT: u64 = 16;
 /// Writes the thread's part out.
 const OUT: &str =
     "ld.shared.v4.u32 {%r1, %r2, %r3, %r4}, [%r9]; st.global.v4.u32 [%out], {%r1, %r2, %r3, %r4};";
@@ -83,7 +85,7 @@ fn a_wait_lands_all_groups_but_the_newest() {
         let FaultKind::CopyInFlight { address, thread: 0, committed: true, .. } = kind else {
             panic!("{kind}")
         };
-        assert_eq!(address, u64::from(read));
+        assert_eq!(address, TILE_AT + u64::from(read));
     }
 }
 
@@ -114,7 +116,8 @@ fn other_threads_and_stores_must_wait_too() {
     // The others wait for nothing of thread 3's.
     for wait in ["", "setp.ne.u32 %p3, %t, 3; @%p3 cp.async.wait_all;"] {
         let found = fault(&body(wait), &inputs(64));
-        assert!(matches!(found.kind, FaultKind::CopyInFlight { address: 48, thread: 3, .. }), "{found}");
+        let FaultKind::CopyInFlight { address, thread: 3, .. } = found.kind else { panic!("{found}") };
+        assert_eq!(address, TILE_AT + 48);
         assert_eq!(found.thread, [40, 0, 0]);
     }
     for write in [

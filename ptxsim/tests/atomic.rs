@@ -45,7 +45,7 @@ fn integer_atomics_lose_nothing() {
 
 #[test]
 fn exchange_and_compare_and_swap() {
-    let body = ".shared .align 8 .b8 cell[16];
+    let body = ".shared .align 16 .b8 cell[16];
         setp.eq.u32 %p1, %t, 0; mov.u64 %rd1, cell;
         @%p1 st.shared.v2.u64 [%rd1], {77, 77};
         bar.sync 0;

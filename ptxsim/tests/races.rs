@@ -27,7 +27,7 @@ fn a_missing_barrier_after_a_read_is_a_race() {
     let at = EXCHANGE.rfind("bar.sync 0;").unwrap();
     let body = format!("{}{}", &EXCHANGE[..at], &EXCHANGE[at + 11..]);
     let (fault, address, other, hazard) = shared_race(&body);
-    assert_eq!((fault.thread, other, address, hazard), ([0, 0, 0], 32, 128, "read after write"));
+    assert_eq!((fault.thread, other, address, hazard), ([0, 0, 0], 32, 4 + 128, "read after write"));
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn rules_are_faults() {
     };
     run(&load("%r9", "24"), &[[0; 4]; 32]);
     let found = wrong(&load("%r9+16", "24"));
-    assert!(matches!(found, FaultKind::Misaligned { address: 16, bytes: 32, .. }), "{found}");
+    assert!(matches!(found, FaultKind::Misaligned { address: 48, bytes: 32, .. }), "{found}");
     for (address, stride, part) in [
         ("%r9", "18", "72 bytes apart"),
         ("%r9", "%t", "same in all lanes"),

@@ -150,8 +150,10 @@ impl Product {
         granules: &mut Vec<usize>,
     ) -> Result<[u32; 4], Box<Fault>> {
         let limit = ctx.blocks[ctx.rank].shared.bytes();
-        if offset + GRANULE > limit {
-            let detail = format!("it reads shared {offset:#x}, and the block has {limit} bytes");
+        let end = offset + GRANULE;
+        if end > limit || ctx.launch.shared_layout.leaves_variables(offset as u64, end as u64) {
+            let why = ctx.launch.explain_shared(offset as u64, GRANULE as u64);
+            let detail = format!("it reads shared {offset:#x}: {why}");
             return Err(ctx.fault(0, FaultKind::BadDescriptor { descriptor, detail }));
         }
         let granule = offset / GRANULE;

@@ -9,6 +9,7 @@ use super::symbols::{ModuleSymbols, Scope, Symbol, bank};
 use crate::error::ParseError;
 use crate::machine::kernel::{Constant, Instruction, Kernel, NO_JOIN, Param, source_name};
 use crate::machine::registers::{Bank, PredSrc, Slot};
+use crate::memory::layout::{Layout, SharedVariable};
 use crate::opcodes;
 use crate::parse::ast::{self, Position, Statement};
 use crate::types::Space;
@@ -41,9 +42,10 @@ pub(crate) struct Builder<'m> {
     pub(super) scopes: Vec<Scope>,
     /// Functions being inlined, innermost last: name and the label of the end.
     pub(super) calls: Vec<(String, usize)>,
-    pub(super) shared: HashMap<String, u64>,
-    pub(super) shared_bytes: u64,
-    pub(super) shared_align: u64,
+    /// The kernel's static shared variables, and the index of those that the module declares.
+    pub(super) shared_variables: Vec<SharedVariable>,
+    pub(super) module_shared: HashMap<String, u32>,
+    pub(super) dynamic_align: u64,
     pub(super) local_bytes: u64,
     pub(super) carry: Option<u32>,
     pub(super) spellings: Vec<String>,
@@ -68,9 +70,9 @@ pub(crate) fn kernel(module: &ast::Module, symbols: &ModuleSymbols, entry: &ast:
         labels: Vec::new(),
         scopes: vec![Scope::new()],
         calls: Vec::new(),
-        shared: HashMap::new(),
-        shared_bytes: 0,
-        shared_align: 16,
+        shared_variables: Vec::new(),
+        module_shared: HashMap::new(),
+        dynamic_align: 1,
         local_bytes: 0,
         carry: None,
         spellings: Vec::new(),
@@ -117,8 +119,9 @@ impl<'m> Builder<'m> {
             constants: self.constants,
             registers: self.counts,
             register_names: self.register_names,
-            static_shared: self.shared_bytes as u32,
-            shared_align: self.shared_align as u32,
+            packed_shared: Layout::packed(&self.shared_variables, self.dynamic_align),
+            spread_shared: Layout::spread(&self.shared_variables, self.dynamic_align),
+            shared_variables: self.shared_variables,
             local_bytes: self.local_bytes as u32,
             max_threads: entry.max_threads,
             required_threads: entry.required_threads,
@@ -235,31 +238,33 @@ impl<'m> Builder<'m> {
         let fail = |message: String| Err(ParseError::new(message, variable.line));
         let symbol = match (variable.space, variable.size) {
             (Some(Space::Shared), None) => {
-                self.shared_align = self.shared_align.max(u64::from(variable.align));
+                self.dynamic_align = self.dynamic_align.max(u64::from(variable.align));
                 Symbol::DynamicShared
             }
-            (Some(Space::Shared), Some(bytes)) => {
-                let address = self.allocate_shared(bytes, variable.align);
-                Symbol::Variable { space: Space::Shared, address }
-            }
+            (Some(Space::Shared), Some(bytes)) => Symbol::SharedVariable(self.add_shared(variable, bytes)),
             (Some(Space::Local | Space::Param), Some(bytes)) => {
                 let address = self.allocate_local(bytes, variable.align);
                 Symbol::Variable { space: Space::Local, address }
             }
             _ => return fail(format!("`{}` cannot be declared inside a function", variable.name)),
         };
-        if self.shared_bytes > MAX_FRAME || self.local_bytes > MAX_FRAME {
+        if self.static_shared() > MAX_FRAME || self.local_bytes > MAX_FRAME {
             return fail(format!("`{}` does not fit any GPU's memory", variable.name));
         }
         self.declare(&variable.name, symbol);
         Ok(())
     }
 
-    pub(super) fn allocate_shared(&mut self, bytes: u64, align: u32) -> u64 {
-        self.shared_align = self.shared_align.max(u64::from(align));
-        let address = self.shared_bytes.next_multiple_of(u64::from(align));
-        self.shared_bytes = address.saturating_add(bytes);
-        address
+    /// A new static shared variable; returns its index.
+    pub(super) fn add_shared(&mut self, variable: &ast::Variable, bytes: u64) -> u32 {
+        let (name, align) = (variable.name.clone(), variable.align.into());
+        self.shared_variables.push(SharedVariable { name, bytes, align });
+        self.shared_variables.len() as u32 - 1
+    }
+
+    /// Bytes of the static shared variables, gaps left out.
+    pub(super) fn static_shared(&self) -> u64 {
+        self.shared_variables.iter().fold(0, |sum: u64, variable| sum.saturating_add(variable.bytes))
     }
 
     fn allocate_local(&mut self, bytes: u64, align: u32) -> u64 {

@@ -83,6 +83,9 @@ impl Builder<'_> {
             Some(Symbol::Variable { space, address }) => {
                 return Ok((Constant::Bits(address.wrapping_add_signed(addend)), space));
             }
+            Some(Symbol::SharedVariable(index)) => {
+                return Ok((Constant::Shared { index, addend }, Space::Shared));
+            }
             Some(Symbol::DynamicShared) => return Ok((Constant::DynamicShared { addend }, Space::Shared)),
             Some(_) => return Err(format!("`{name}` has no address")),
             None => {}
@@ -93,21 +96,21 @@ impl Builder<'_> {
         }
         if let Some(variable) = self.symbols.shared.get(name) {
             let Some(bytes) = variable.size else {
-                self.shared_align = self.shared_align.max(u64::from(variable.align));
+                self.dynamic_align = self.dynamic_align.max(u64::from(variable.align));
                 return Ok((Constant::DynamicShared { addend }, Space::Shared));
             };
-            let address = match self.shared.get(name) {
-                Some(address) => *address,
+            let index = match self.module_shared.get(name) {
+                Some(index) => *index,
                 None => {
-                    let address = self.allocate_shared(bytes, variable.align);
-                    if self.shared_bytes > MAX_FRAME {
+                    let index = self.add_shared(variable, bytes);
+                    if self.static_shared() > MAX_FRAME {
                         return Err(format!("`{name}` does not fit any GPU's shared memory"));
                     }
-                    self.shared.insert(name.to_owned(), address);
-                    address
+                    self.module_shared.insert(name.to_owned(), index);
+                    index
                 }
             };
-            return Ok((Constant::Bits(address.wrapping_add_signed(addend)), Space::Shared));
+            return Ok((Constant::Shared { index, addend }, Space::Shared));
         }
         Err(format!("unknown name `{name}`"))
     }

@@ -24,6 +24,8 @@ pub(super) enum Symbol {
         space: Space,
         address: u64,
     },
+    /// A static shared variable of the kernel, by its index.
+    SharedVariable(u32),
     DynamicShared,
     Label(usize),
     Targets(Vec<String>),

@@ -11,6 +11,7 @@ use crate::device::Checks;
 use crate::fault::{Fault, FaultKind};
 use crate::memory::block_races::BlockRaces;
 use crate::memory::global::GlobalView;
+use crate::memory::layout::Layout;
 use crate::memory::local::LocalMemory;
 
 /// What all blocks of a launch share.
@@ -19,9 +20,9 @@ pub(crate) struct Launch<'a> {
     pub grid: [u32; 3],
     pub block: [u32; 3],
     pub cluster: [u32; 3],
+    /// Where the shared variables lie, and the bytes of dynamic shared memory.
+    pub shared_layout: &'a Layout,
     pub dynamic_shared: u32,
-    /// Shared address where dynamic shared memory starts.
-    pub dynamic_shared_start: u32,
     pub params: &'a [u8],
     pub global: GlobalView<'a>,
     /// Addresses of the module's variables.
@@ -38,6 +39,23 @@ impl Launch<'_> {
     /// Threads in a block.
     pub fn threads(&self) -> u32 {
         self.block.iter().product()
+    }
+
+    /// Bytes of a block's shared memory.
+    pub fn shared_bytes(&self) -> u64 {
+        self.shared_layout.total(self.dynamic_shared.into())
+    }
+
+    /// Bytes of shared memory that a block takes of a GPU's.
+    pub fn packed_shared_bytes(&self) -> u32 {
+        self.kernel.packed_shared.total(self.dynamic_shared.into()) as u32
+    }
+
+    /// Why `bytes` bytes at shared `offset` are not inside one variable.
+    #[cold]
+    pub fn explain_shared(&self, offset: u64, bytes: u64) -> String {
+        let dynamic = self.dynamic_shared.into();
+        self.shared_layout.explain(&self.kernel.shared_variables, dynamic, offset, bytes)
     }
 
     /// Linear index of a block in the grid.

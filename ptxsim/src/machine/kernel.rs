@@ -4,6 +4,7 @@ use super::context::Context;
 use super::registers::{PredSrc, Slot};
 use crate::counters::Class;
 use crate::fault::Fault;
+use crate::memory::layout::{Layout, SharedVariable};
 use crate::parse::ast::Position;
 
 /// What becomes of the path of threads that ran an instruction.
@@ -62,6 +63,11 @@ pub(crate) enum Constant {
     Special(Special),
     /// Address of the module variable of that index, plus an addend.
     Global {
+        index: u32,
+        addend: i64,
+    },
+    /// Shared address of the kernel's shared variable of that index, plus an addend.
+    Shared {
         index: u32,
         addend: i64,
     },
@@ -126,9 +132,10 @@ pub(crate) struct Kernel {
     pub registers: [u32; 3],
     /// Names of registers, for faults.
     pub register_names: Vec<(Slot, String)>,
-    /// Bytes of static shared memory, and the alignment that dynamic shared memory starts at.
-    pub static_shared: u32,
-    pub shared_align: u32,
+    /// Its static shared variables, and where they lie: as a compiler packs them, and as they run here.
+    pub shared_variables: Vec<SharedVariable>,
+    pub packed_shared: Layout,
+    pub spread_shared: Layout,
     /// Bytes of local memory of each thread.
     pub local_bytes: u32,
     pub max_threads: Option<[u32; 3]>,

@@ -16,7 +16,6 @@ use super::registers::Registers;
 use super::warp::{Surroundings, Warp};
 use crate::counters::Counters;
 use crate::fault::{Fault, FaultKind};
-use crate::memory::SHARED_RANK_SHIFT;
 
 /// Rounds a cluster of an order-sensitive kernel runs before the next has its turn.
 const ROUNDS: u32 = 16;
@@ -108,7 +107,7 @@ fn run_in_rotation(launch: &Launch<'_>, clusters: [u32; 3], total: u64) -> Resul
 /// Clusters that an order-sensitive kernel may have started and not ended: as many as a large GPU's 132
 /// multiprocessors hold by their 227 KiB of shared memory, at most 8 blocks each.
 fn resident(launch: &Launch<'_>) -> usize {
-    let shared = (launch.dynamic_shared_start + launch.dynamic_shared).max(1) as usize;
+    let shared = launch.packed_shared_bytes().max(1) as usize;
     let size: u32 = launch.cluster.iter().product();
     (132 * (227 * 1024 / shared).clamp(1, 8)).div_ceil(size as usize)
 }
@@ -148,7 +147,7 @@ impl Cluster {
         let cluster = [(linear % x) as u32, (linear / x % y) as u32, (linear / x / y) as u32];
         let kernel = launch.kernel;
         let threads = launch.threads();
-        let shared_bytes = (launch.dynamic_shared_start + launch.dynamic_shared) as usize;
+        let shared_bytes = launch.shared_bytes() as usize;
         for (rank, (block, warps)) in self.blocks.iter_mut().zip(&mut self.warps).enumerate() {
             let within = unflatten(rank as u32, launch.cluster);
             let index = std::array::from_fn(|i| cluster[i] * launch.cluster[i] + within[i]);
@@ -275,8 +274,11 @@ fn template(launch: &Launch<'_>) -> Registers {
             Constant::Global { index, addend } => {
                 launch.variables[index as usize].wrapping_add_signed(addend)
             }
+            Constant::Shared { index, addend } => {
+                launch.shared_layout.addresses[index as usize].wrapping_add_signed(addend)
+            }
             Constant::DynamicShared { addend } => {
-                u64::from(launch.dynamic_shared_start).wrapping_add_signed(addend)
+                launch.shared_layout.dynamic_start.wrapping_add_signed(addend)
             }
             Constant::Special(_) => continue,
         };
@@ -333,9 +335,8 @@ impl Special {
             Special::LanemaskGt => !(below | 1 << lane),
             Special::LanemaskGe => !below,
             Special::DynamicSharedSize => launch.dynamic_shared,
-            Special::TotalSharedSize => launch.dynamic_shared_start + launch.dynamic_shared,
+            Special::TotalSharedSize => launch.packed_shared_bytes(),
         };
-        debug_assert!(launch.dynamic_shared_start >> SHARED_RANK_SHIFT == 0);
         u64::from(value)
     }
 }

@@ -237,9 +237,10 @@ impl Context<'_> {
         mut each: impl FnMut(&mut Self, usize, &Addresses, u32) -> Result<()>,
     ) -> Result<()> {
         let size = bytes as u64;
-        let Extent { high, aligned, .. } = extent(addresses, active, size);
+        let Extent { low, high, aligned } = extent(addresses, active, size);
         let own = self.blocks[self.rank].shared.bytes() as u64;
-        if aligned && high < own && size <= own - high {
+        let inside = high < own && size <= own - high;
+        if aligned && inside && !self.launch.shared_layout.leaves_variables(low, high + size) {
             return each(self, self.rank, addresses, active);
         }
         for lane in lanes(active) {

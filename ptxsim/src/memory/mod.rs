@@ -5,6 +5,7 @@ pub(crate) mod allocation;
 pub(crate) mod block_races;
 mod bulk;
 pub(crate) mod global;
+pub(crate) mod layout;
 pub(crate) mod local;
 mod marks;
 mod observe;

@@ -40,9 +40,13 @@ impl Context<'_> {
             0 => self.rank,
             tagged => tagged as usize - 1,
         };
+        let end = offset + bytes as u64;
         let detail = match self.blocks.get(rank) {
-            Some(block) if offset + bytes as u64 > block.shared.bytes() as u64 => {
-                format!("the block's shared memory has {} bytes", block.shared.bytes())
+            Some(block)
+                if end > block.shared.bytes() as u64
+                    || self.launch.shared_layout.leaves_variables(offset, end) =>
+            {
+                self.launch.explain_shared(offset, bytes as u64)
             }
             Some(block) if block.live == 0 => {
                 let detail =

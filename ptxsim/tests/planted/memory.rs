@@ -24,7 +24,23 @@ st.shared.u32 [%r1+4], %t;
 ld.shared.u32 %r2, [%r1];
 st.global.u32 [%out], %r2;",
         mend: ("[%r1+4]", "[%r1]"),
-        says: "4: out-of-bounds shared access of 4 bytes at 0x80: the block's shared memory has 128 bytes (in `st.shared.u32`, block 0,0,0, thread 31,0,0)",
+        says: "4: out-of-bounds shared access of 4 bytes at 0x84: `tile` at 0x4 has 128 bytes, this needs bytes 128 to 132 (in `st.shared.u32`, block 0,0,0, thread 31,0,0)",
+        result: |i| i,
+    },
+    // Behind one array lies another.
+    Plant {
+        kind: "OutOfBounds",
+        launch: [1, 32, 1],
+        kernel: "
+.shared .align 4 .b8 first[128]; .shared .align 4 .b8 second[128];
+mov.u32 %r1, first; mov.u32 %r2, second;
+mad.lo.u32 %r1, %t, 4, %r1; mad.lo.u32 %r2, %t, 4, %r2;
+st.shared.u32 [%r2], %t;
+st.shared.u32 [%r1+4], 0;
+ld.shared.u32 %r3, [%r2];
+st.global.u32 [%out], %r3;",
+        mend: ("[%r1+4]", "[%r1]"),
+        says: "5: out-of-bounds shared access of 4 bytes at 0x84: `first` at 0x4 has 128 bytes, this needs bytes 128 to 132 (in `st.shared.u32`, block 0,0,0, thread 31,0,0)",
         result: |i| i,
     },
     Plant {
@@ -63,8 +79,40 @@ st.shared.v4.u32 [%r1+8], {%t, %t, %t, %t};
 ld.shared.u32 %r2, [%r1+12];
 st.global.u32 [%out], %r2;",
         mend: ("[%r1+8]", "[%r1]"),
-        says: "4: misaligned shared access of 16 bytes at 0x8 (in `st.shared.v4.u32`, block 0,0,0, thread 0,0,0)",
+        says: "4: misaligned shared access of 16 bytes at 0x18 (in `st.shared.v4.u32`, block 0,0,0, thread 0,0,0)",
         result: |i| i,
+    },
+    // A vector store to an array declared for single words: a compiler may put it anywhere.
+    Plant {
+        kind: "Misaligned",
+        launch: [1, 8, 1],
+        kernel: "
+.shared .align 4 .b8 tile[128];
+mov.u32 %r1, tile;
+mad.lo.u32 %r1, %t, 16, %r1;
+st.shared.v4.u32 [%r1], {%t, %t, %t, %t};
+ld.shared.u32 %r2, [%r1+12];
+st.global.u32 [%out], %r2;",
+        mend: (".align 4", ".align 16"),
+        says: "4: misaligned shared access of 16 bytes at 0x4 (in `st.shared.v4.u32`, block 0,0,0, thread 0,0,0)",
+        result: |i| i,
+    },
+    // The same of copies.
+    Plant {
+        kind: "Misaligned",
+        launch: [1, 8, 1],
+        kernel: "
+.shared .align 8 .b8 sum[8]; .shared .align 8 .b8 tile[128];
+mov.u32 %r1, tile;
+and.b64 %rd1, %in, -16;
+mad.lo.u32 %r1, %t, 16, %r1;
+cp.async.cg.shared.global [%r1], [%rd1], 16;
+cp.async.wait_all;
+ld.shared.u32 %r2, [%r1+12];
+st.global.u32 [%out], %r2;",
+        mend: (".align 8 .b8 tile", ".align 16 .b8 tile"),
+        says: "5: misaligned shared access of 16 bytes at 0x18 (in `cp.async.cg.shared.global`, block 0,0,0, thread 0,0,0)",
+        result: |i| i / 4 * 4 + 4,
     },
     Plant {
         kind: "Misaligned",
@@ -117,7 +165,7 @@ setp.lt.u32 %p1, %t, 40;
 ld.shared.u32 %r2, [%r1];
 st.global.u32 [%out], %r2;",
         mend: ("40", "64"),
-        says: "6: read of 4 shared bytes never written at 0xa0 (in `ld.shared.u32`, block 0,0,0, thread 40,0,0)",
+        says: "6: read of 4 shared bytes never written at 0xa4 (in `ld.shared.u32`, block 0,0,0, thread 40,0,0)",
         result: |i| i,
     },
     Plant {
@@ -184,7 +232,7 @@ mad.lo.u32 %r3, %r3, 4, %r1;
 ld.shared.u32 %r4, [%r3];
 st.global.u32 [%out], %r4;",
         mend: ("// A barrier is missing here.", "bar.sync 0;"),
-        says: "6: shared-memory race at 0x0: write after read of thread 32 at kernels/planted.cu:10 with no barrier between (in `st.shared.u32`, block 0,0,0, thread 0,0,0)",
+        says: "6: shared-memory race at 0x4: write after read of thread 32 at kernels/planted.cu:10 with no barrier between (in `st.shared.u32`, block 0,0,0, thread 0,0,0)",
         result: |i| i ^ 32,
     },
     Plant {
@@ -205,7 +253,7 @@ st.global.u32 [%out], %r2;",
             "ld.shared.u32 %r1, [sum];\nadd.u32 %r1, %r1, 1;\nst.shared.u32 [sum], %r1;",
             "red.shared.add.u32 [sum], 1;",
         ),
-        says: "5: shared-memory race at 0x0: read after write of thread 32 at kernels/planted.cu:7 with no barrier between (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
+        says: "5: shared-memory race at 0x4: read after write of thread 32 at kernels/planted.cu:7 with no barrier between (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
         result: |_| 64,
     },
     Plant {

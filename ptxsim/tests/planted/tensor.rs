@@ -60,7 +60,7 @@ cp.async.wait_group 1;
 ld.shared.u32 %r3, [%r2];
 st.global.u32 [%out], %r3;",
         mend: ("wait_group 1", "wait_group 0"),
-        says: "7: shared 0x0 is still being filled by thread 0's cp.async at kernels/planted.cu:4; that thread must wait with `cp.async.wait_group` first (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
+        says: "7: shared 0x10 is still being filled by thread 0's cp.async at kernels/planted.cu:4; that thread must wait with `cp.async.wait_group` first (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
         result: |i| i + 1,
     },
     // Too few bytes arrive, and the phase never completes.
@@ -84,7 +84,7 @@ mad.lo.u32 %r1, %t, 4, %r1;
 ld.shared.u32 %r2, [%r1];
 st.global.u32 [%out], %r2;",
         mend: ("256", "128"),
-        says: "10: deadlock, every warp waits: block 0,0,0 warp 0 lanes 0xffffffff at kernels/planted.cu:10 for the mbarrier at shared 0x80 of rank 0 (phase 0: 0 of 1 arrivals due, 128 of 256 bytes arrived) (in `mbarrier.try_wait.parity.shared.b64`, block 0,0,0, thread 0,0,0)",
+        says: "10: deadlock, every warp waits: block 0,0,0 warp 0 lanes 0xffffffff at kernels/planted.cu:10 for the mbarrier at shared 0x108 of rank 0 (phase 0: 0 of 1 arrivals due, 128 of 256 bytes arrived) (in `mbarrier.try_wait.parity.shared.b64`, block 0,0,0, thread 0,0,0)",
         result: |i| i + 1,
     },
     // Too many arrive.
@@ -108,7 +108,7 @@ mad.lo.u32 %r1, %t, 4, %r1;
 ld.shared.u32 %r2, [%r1];
 st.global.u32 [%out], %r2;",
         mend: ("64;", "128;"),
-        says: "10: mbarrier at shared 0x80: phase 0: 128 bytes arrived where 64 were expected (in `mbarrier.try_wait.parity.shared.b64`, block 0,0,0, thread 0,0,0)",
+        says: "10: mbarrier at shared 0x108: phase 0: 128 bytes arrived where 64 were expected (in `mbarrier.try_wait.parity.shared.b64`, block 0,0,0, thread 0,0,0)",
         result: |i| i + 1,
     },
     Plant {
@@ -132,7 +132,7 @@ st.global.u32 [%out], %r2;",
             "// Nobody waits for the mbarrier.",
             "WAIT: mbarrier.try_wait.parity.shared.b64 %p2, [bar], 0;\n@!%p2 bra WAIT;",
         ),
-        says: "12: shared 0x0 is still to be filled by an asynchronous operation; wait for its mbarrier phase or group first (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
+        says: "12: shared 0x80 is still to be filled by an asynchronous operation; wait for its mbarrier phase or group first (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
         result: |i| i + 1,
     },
     // A block ends while a copy into its shared memory is under way.
@@ -149,7 +149,7 @@ mbarrier.arrive.expect_tx.shared.b64 _, [bar], 128;
 cp.async.bulk.tensor.1d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [tile], [%map, {0}], [bar];
 exit;",
         mend: ("exit;\nmbarrier", "exit;\nret;\nmbarrier"),
-        says: "8: shared 0x0 is still to be filled by an asynchronous operation; wait for its mbarrier phase or group first (in `exit`, block 0,0,0, thread 0,0,0)",
+        says: "8: shared 0x80 is still to be filled by an asynchronous operation; wait for its mbarrier phase or group first (in `exit`, block 0,0,0, thread 0,0,0)",
         result: |i| i,
     },
     // A thread ends while its bulk store still reads shared memory.
@@ -169,7 +169,7 @@ cp.async.bulk.global.shared::cta.bulk_group [%out], [tile], 128;
 cp.async.bulk.commit_group;
 exit;",
         mend: ("commit_group;", "commit_group;\ncp.async.bulk.wait_group.read 0;"),
-        says: "11: shared 0x0 is still being read by an asynchronous operation; wait for its mbarrier phase or group first (in `exit`, block 0,0,0, thread 0,0,0)",
+        says: "11: shared 0x80 is still being read by an asynchronous operation; wait for its mbarrier phase or group first (in `exit`, block 0,0,0, thread 0,0,0)",
         result: |i| i,
     },
     Plant {
@@ -188,7 +188,7 @@ cp.async.bulk.global.shared::cta.bulk_group [%out], [tile], 128;
 cp.async.bulk.commit_group;
 cp.async.bulk.wait_group.read 0;",
         mend: ("// The async proxy does not see that yet.", "fence.proxy.async.shared::cta;"),
-        says: "9: shared 0x0, stored by thread 0, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
+        says: "9: shared 0x80, stored by thread 0, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
         result: |i| i,
     },
     // A bulk store of what a cp.async has not delivered.
@@ -210,7 +210,7 @@ cp.async.bulk.global.shared::cta.bulk_group [%out], [tile], 128;
 cp.async.bulk.commit_group;
 cp.async.bulk.wait_group.read 0;",
         mend: ("// Nobody waits for the group.", "cp.async.wait_group 0;"),
-        says: "11: shared 0x0 is still being filled by thread 0's cp.async at kernels/planted.cu:4; that thread must wait with `cp.async.wait_group` first (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
+        says: "11: shared 0x80 is still being filled by thread 0's cp.async at kernels/planted.cu:4; that thread must wait with `cp.async.wait_group` first (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
         result: |i| i + 1,
     },
     // The barrier that lets the bulk store read what other warps stored is missing.
@@ -229,7 +229,7 @@ cp.async.bulk.global.shared::cta.bulk_group [%out], [tile], 256;
 cp.async.bulk.commit_group;
 cp.async.bulk.wait_group.read 0;",
         mend: ("// no barrier", "bar.sync 0;"),
-        says: "8: shared-memory race at 0x80: read after write of thread 32 at kernels/planted.cu:5 with no barrier between (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
+        says: "8: shared-memory race at 0x100: read after write of thread 32 at kernels/planted.cu:5 with no barrier between (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
         result: |i| i,
     },
     // A bulk copy overwrites what another warp still reads: no mbarrier says that it is done.
@@ -257,7 +257,7 @@ mbarrier.try_wait.parity.shared.b64 %p3, [full], 0; @!%p3 bra FULL;
 ld.shared.u32 %r4, [%r2]; add.u32 %r3, %r3, %r4; st.global.u32 [%out], %r3;
 END:",
         mend: ("// nobody waits", "EMPTY: mbarrier.try_wait.parity.shared.b64 %p3, [empty], 0; @!%p3 bra EMPTY;"),
-        says: "15: shared-memory race at 0x0: read after write of thread 32 at kernels/planted.cu:10 with no barrier between (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
+        says: "15: shared-memory race at 0x80: read after write of thread 32 at kernels/planted.cu:10 with no barrier between (in `ld.shared.u32`, block 0,0,0, thread 0,0,0)",
         result: |i| if i < 32 { i + 38 } else { 0 },
     },
     Plant {
@@ -288,7 +288,7 @@ st.global.u32 [%out], %r2;",
         launch: [1, 128, 1],
         kernel: product!(ready: "// The async proxy does not see that yet.\nbar.sync 0;"),
         mend: ("// The async proxy does not see that yet.", "fence.proxy.async.shared::cta;"),
-        says: "13: shared 0x600, stored by thread 96, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
+        says: "13: shared 0x680, stored by thread 96, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i + 16,
     },
     Plant {
@@ -296,7 +296,7 @@ st.global.u32 [%out], %r2;",
         launch: [1, 128, 1],
         kernel: product!(fill: "cp.async.ca.shared.global [%r2], [%in], 16, 0;"),
         mend: ("16, 0;", "16, 0; cp.async.wait_all;"),
-        says: "13: shared 0x600 is still being filled by thread 96's cp.async at kernels/planted.cu:5; that copy is in no group yet: `cp.async.commit_group` and `cp.async.wait_group` must come first (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
+        says: "13: shared 0x680 is still being filled by thread 96's cp.async at kernels/planted.cu:5; that copy is in no group yet: `cp.async.commit_group` and `cp.async.wait_group` must come first (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i,
     },
     // The barrier that lets wgmma read what other warps stored is missing; the delay lets them store.
@@ -311,7 +311,7 @@ st.global.u32 [%out], %r2;",
             "0"
         ),
         mend: ("// no barrier", "bar.sync 0;"),
-        says: "14: shared-memory race at 0x0: read after write of thread 0 at kernels/planted.cu:5 with no barrier between (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
+        says: "14: shared-memory race at 0x80: read after write of thread 0 at kernels/planted.cu:5 with no barrier between (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i + 16,
     },
     Plant {
@@ -346,7 +346,7 @@ st.global.u32 [%out], %r2;",
         launch: [1, 128, 1],
         kernel: product!(descriptor: "0x0002001000080000"),
         mend: ("0x0002001000080000", "0x1000080000"),
-        says: "13: bad matrix descriptor 0x0002001000080000: base offset 1; only patterns that start aligned, at 0, are simulated (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
+        says: "13: bad matrix descriptor 0x0002001000080008: base offset 1; only patterns that start aligned, at 0, are simulated (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i + 16,
     },
     Plant {
@@ -354,7 +354,7 @@ st.global.u32 [%out], %r2;",
         launch: [1, 128, 1],
         kernel: product!(descriptor: "0x2000080000"),
         mend: ("0x2000080000", "0x1000080000"),
-        says: "13: bad matrix descriptor 0x0000002000080000: it reads shared 0xc00, and the block has 2048 bytes (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
+        says: "13: bad matrix descriptor 0x0000002000080008: it reads shared 0xc80: `tile` at 0x80 has 2048 bytes, this needs bytes 3072 to 3088 (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i + 16,
     },
 ];

@@ -72,7 +72,7 @@ mbarrier.try_wait.shared.b64 %p2, [bar], %rd1;
 @!%p2 bra WAIT;
 st.global.u32 [%out], %t;",
         mend: ("33", "32"),
-        says: "7: deadlock, every warp waits: block 0,0,0 warp 0 lanes 0xffffffff at kernels/planted.cu:7 for the mbarrier at shared 0x0 of rank 0 (phase 0: 1 of 33 arrivals due, 0 of 0 bytes arrived) (in `mbarrier.try_wait.shared.b64`, block 0,0,0, thread 0,0,0)",
+        says: "7: deadlock, every warp waits: block 0,0,0 warp 0 lanes 0xffffffff at kernels/planted.cu:7 for the mbarrier at shared 0x8 of rank 0 (phase 0: 1 of 33 arrivals due, 0 of 0 bytes arrived) (in `mbarrier.try_wait.shared.b64`, block 0,0,0, thread 0,0,0)",
         result: |i| i,
     },
     Plant {
@@ -93,7 +93,7 @@ mbarrier.try_wait.parity.shared.b64 %p2, [bar], 0;
 st.global.u32 [%out], %g;
 barrier.cluster.arrive; barrier.cluster.wait;",
         mend: ("[bar], 64", "[bar], 32"),
-        says: "10: deadlock, every warp waits: block 0,0,0 warp 0 lanes 0xffffffff at kernels/planted.cu:10 for the mbarrier at shared 0x0 of rank 0 (phase 0: 32 of 64 arrivals due, 0 of 0 bytes arrived); block 1,0,0 warp 0 lanes 0xffffffff at kernels/planted.cu:10 for the mbarrier at shared 0x0 of rank 1 (phase 0: 32 of 64 arrivals due, 0 of 0 bytes arrived) (in `mbarrier.try_wait.parity.shared.b64`, block 0,0,0, thread 0,0,0)",
+        says: "10: deadlock, every warp waits: block 0,0,0 warp 0 lanes 0xffffffff at kernels/planted.cu:10 for the mbarrier at shared 0x8 of rank 0 (phase 0: 32 of 64 arrivals due, 0 of 0 bytes arrived); block 1,0,0 warp 0 lanes 0xffffffff at kernels/planted.cu:10 for the mbarrier at shared 0x8 of rank 1 (phase 0: 32 of 64 arrivals due, 0 of 0 bytes arrived) (in `mbarrier.try_wait.parity.shared.b64`, block 0,0,0, thread 0,0,0)",
         result: |i| i,
     },
     Plant {
