@@ -73,12 +73,16 @@ fn the_flags_of_a_policy_change_its_plot() {
         &["triangle", "--step-size", "500"],
         &["triangle", "--min-lr", "0.002"],
         &["triangle", "--max-lr", "0.01"],
+        &["triangle", "--min-lr", "0.01"],
+        &["triangle", "--max-lr", "0.0001"],
         &["one-cycle"],
         &["one-cycle", "--lr-max", "0.1"],
         &["one-cycle", "--lr-min", "0.01"],
         &["one-cycle", "--lr-end", "0.0001"],
         &["one-cycle", "--peak-epoch", "8"],
         &["one-cycle", "--epochs", "30"],
+        &["one-cycle", "--epochs", "1"],
+        &["one-cycle", "--lr-max", "0.001"],
     ] {
         assert!(seen.insert(png(arguments)), "{arguments:?} gives a plot that was there before");
     }
@@ -92,7 +96,7 @@ fn what_cannot_be_drawn_or_written_is_an_error_and_leaves_nothing() {
     for (arguments, status, says) in [
         (&["triangle", "--out", "no/such/f.png"][..], 1, "no/such/f.png"),
         (&["triangle", "--out", "taken.png"], 2, "taken.png is a folder"),
-        (&["triangle", "--out", "f.png", "--max-lr", "0.0001"], 2, "--max-lr is 0.0001"),
+        (&["triangle", "--out", "f.png", "--min-lr", "0.1", "--max-lr", "0.01"], 2, "--max-lr is 0.01"),
         (&["triangle", "--out", "f.png", "--step-size", "0"], 2, "--step-size"),
         (&["one-cycle", "--out", "f.png", "--peak-epoch", "30"], 2, "--peak-epoch is 30"),
         (&["one-cycle", "--out", "f.png", "--lr-end=-1"], 2, "--lr-end"),

@@ -1,9 +1,10 @@
 //! `cugrad lr-find`
 
 use super::output::{message, result};
+use super::policy::bounds;
 use super::source::SourceArgs;
-use super::train::{preset_for, stop_on_ctrl_c};
-use super::train_args::TrainArgs;
+use super::train::stop_on_ctrl_c;
+use super::train_args::{TrainArgs, preset_for};
 use crate::data::Images;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -51,12 +52,12 @@ pub struct LrFind {
 /// The range test's own settings.
 #[derive(Args)]
 struct RangeArgs {
-    /// The learning rate of the first step
-    #[arg(long, value_name = "LR", default_value_t = RangeTest::default().from, help_heading = "Range test")]
-    from: f64,
-    /// The learning rate of the last step
-    #[arg(long, value_name = "LR", default_value_t = RangeTest::default().to, help_heading = "Range test")]
-    to: f64,
+    /// The learning rate of the first step [default: 0.0001, or --to / 10000 where that is less]
+    #[arg(long, value_name = "LR", help_heading = "Range test")]
+    from: Option<f64>,
+    /// The learning rate of the last step [default: 1, or 10000 × --from where that is more]
+    #[arg(long, value_name = "LR", help_heading = "Range test")]
+    to: Option<f64>,
     /// Steps, if the loss does not diverge before
     #[arg(long, default_value_t = RangeTest::default().steps, help_heading = "Range test")]
     steps: usize,
@@ -76,6 +77,8 @@ struct RangeArgs {
 impl RangeArgs {
     fn test(&self) -> Result<RangeTest> {
         let &RangeArgs { from, to, steps, rise, smoothing, diverged } = self;
+        let defaults = RangeTest::default();
+        let (from, to) = bounds((from, to), (defaults.from, defaults.to));
         RangeTest { from, to, steps, rise, smoothing, diverged }.checked()
     }
 }

@@ -13,6 +13,7 @@ mod lr_find;
 mod op;
 mod output;
 mod plot;
+mod policy;
 mod predict;
 mod progress;
 mod report;

@@ -1,6 +1,7 @@
 //! `cugrad plot`
 
 use super::output::result;
+use super::policy::{GivenPolicy, bounds};
 use crate::error::{Error, Result};
 use crate::optim::schedule::{OneCycle, Triangular};
 use crate::picture::Theme;
@@ -45,12 +46,12 @@ struct Output {
 struct Triangle {
     #[command(flatten)]
     output: Output,
-    /// The lower bound, base_lr
-    #[arg(long, value_name = "LR", default_value = "0.001")]
-    min_lr: f64,
-    /// The upper bound, max_lr
-    #[arg(long, value_name = "LR", default_value = "0.006")]
-    max_lr: f64,
+    /// The lower bound, base_lr [default: 0.001, or --max-lr / 6 where that is less]
+    #[arg(long, value_name = "LR")]
+    min_lr: Option<f64>,
+    /// The upper bound, max_lr [default: 0.006, or 6 × --min-lr where that is more]
+    #[arg(long, value_name = "LR")]
+    max_lr: Option<f64>,
     /// Iterations in half a cycle
     #[arg(long, value_name = "ITERATIONS", default_value = "2000",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -76,7 +77,8 @@ struct Policy {
     /// The learning rate that the run falls to [default: --lr-min]
     #[arg(long, value_name = "LR")]
     lr_end: Option<f64>,
-    /// Epochs until the peak; a fraction counts
+    /// Epochs until the peak; a fraction counts [default: the preset's; 5/24 of --epochs where those are
+    /// given]
     #[arg(long, value_name = "EPOCHS")]
     peak_epoch: Option<f64>,
     /// Epochs of the run
@@ -97,8 +99,8 @@ impl Plot {
     pub fn run(self) -> Result<()> {
         match self.figure {
             Figure::Triangle(plot) => {
-                let policy =
-                    Triangular { base: plot.min_lr, max: plot.max_lr, step_size: plot.step_size.into() };
+                let (base, max) = bounds((plot.min_lr, plot.max_lr), (0.001, 0.006));
+                let policy = Triangular { base, max, step_size: plot.step_size.into() };
                 plot.output.write(&triangle(&policy.checked()?, plot.cycles))
             }
             Figure::OneCycle(plot) => plot.output.write(&one_cycle(&plot.policy()?)),
@@ -124,23 +126,11 @@ impl Output {
 
 impl Policy {
     fn policy(&self) -> Result<OneCycle> {
-        let defaults = TrainConfig::defaults(self.preset);
-        let min = self.lr_min.unwrap_or(defaults.lr_min);
-        let end = self.lr_end.unwrap_or(min);
-        if !(end.is_finite() && end >= 0.0) {
-            return Err(Error::Config(format!("--lr-end is {end}, expected a number that is not negative")));
-        }
-        let epochs = self.epochs.unwrap_or(defaults.epochs);
-        if epochs == 0 {
+        let &Policy { lr_min, lr_max, lr_end, peak_epoch, epochs, .. } = self;
+        if epochs == Some(0) {
             return Err(Error::Config("--epochs is 0, expected at least 1".into()));
         }
-        let policy = OneCycle {
-            min,
-            max: self.lr_max.unwrap_or(defaults.lr_max),
-            end,
-            peak_epoch: self.peak_epoch.unwrap_or(defaults.peak_epoch),
-            epochs: epochs as f64,
-        };
-        policy.checked()
+        let given = GivenPolicy { lr_min, lr_max, lr_end, peak_epoch, epochs };
+        given.complete(&TrainConfig::defaults(self.preset)).0.checked()
     }
 }

@@ -5,7 +5,7 @@ use super::lr_find;
 use super::output::{message, result};
 use super::progress::{Bar, say};
 use super::source::SourceArgs;
-use super::train_args::{Resolved, TrainArgs};
+use super::train_args::{Resolved, TrainArgs, preset_for};
 use crate::data::{Images, Splits};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
@@ -13,9 +13,7 @@ use crate::machine::Machine;
 use crate::optim::lr_finder::{RangeTest, Suggestion, Sweep};
 use crate::report::{Run, write_report};
 use crate::train::journal::{self, DataMark, End, Entry, Start};
-use crate::train::{
-    Observer, Observers, Outcome, Preset, Progress, RunDir, TrainConfig, Trainer, missing_metrics,
-};
+use crate::train::{Observer, Observers, Outcome, Progress, RunDir, TrainConfig, Trainer, missing_metrics};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,12 +109,12 @@ impl Train {
     /// The trainer, ready to go from where it is to go.
     fn prepare(self, stop: &AtomicBool) -> Result<Prepared> {
         let mut said = Vec::new();
-        let (run, Resolved { mut config, search }, device, device_line) = match &self.resume {
+        let (run, mut resolved, device, device_line) = match &self.resume {
             Some(folder) => {
                 let (run, config) = RunDir::open(folder)?;
                 let (device, line) = Device::open(config.device)?;
                 said.push(line.clone());
-                (Some(run), Resolved { config, search: None }, device, line)
+                (Some(run), Resolved::of_run(config), device, line)
             }
             None => {
                 let file = self.config.as_deref();
@@ -127,9 +125,14 @@ impl Train {
                 (None, resolved, device, line)
             }
         };
-        config.precision.expect_on(&device)?;
-        let splits = self.source.load(config.data, config.data_dir.clone())?;
+        resolved.config.precision.expect_on(&device)?;
+        let splits = self.source.load(resolved.config.data, resolved.config.data_dir.clone())?;
         said.push(format!("data: {}", splits.source));
+        resolved.fit_peak(splits.train.len());
+        let Resolved { mut config, search, scaled, .. } = resolved;
+        if !scaled.is_empty() {
+            said.push(format!("settings: {}", scaled.join(", ")));
+        }
         let found = match search {
             Some(search) => {
                 let found = find_rates(&config, &device, &splits, stop)?;
@@ -250,23 +253,6 @@ fn peak_memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.map_or(String::new(), |peak| format!("; peak memory {}", peak.trim()))
-}
-
-/// The preset that `auto` means on `device`.
-pub fn preset_for(choice: DeviceChoice, device: &Device, said: &mut Vec<String>) -> Preset {
-    let (preset, why) = match device {
-        Device::Gpu(_) if choice == DeviceChoice::Sim => (
-            Preset::Quick,
-            "quick; the simulator runs a few images a second, so lower --width, --limit, --test-limit and --epochs",
-        ),
-        Device::Gpu(_) => (Preset::Full, "full, the assignment exactly, since there is a GPU"),
-        Device::Cpu => (
-            Preset::Quick,
-            "quick, a narrow network for minutes on a CPU; --preset full is the assignment exactly",
-        ),
-    };
-    said.push(format!("preset: {why}"));
-    preset
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the program at once.

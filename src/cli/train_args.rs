@@ -1,9 +1,12 @@
 //! The settings of `train`: flags over environment over config file over the preset's defaults.
 
+use super::policy::GivenPolicy;
 use crate::data::Wanted;
-use crate::device::DeviceChoice;
+use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::optim::lr_finder::Suggestion;
+use crate::optim::schedule::OneCycle;
+use crate::report::plot::axis::rate;
 use crate::train::{NormalizationChoice, Precision, Preset, TrainConfig};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
@@ -74,7 +77,8 @@ pub struct TrainArgs {
     /// The learning rate that the run falls to [default: --lr-min]
     #[arg(long, value_name = "LR", help_heading = "Network and optimizer")]
     lr_end: Option<f64>,
-    /// Epochs until the peak; a fraction counts [default: 5; quick 2]
+    /// Epochs until the peak; a fraction counts [default: 5; quick 2; 5/24 of
+    /// --epochs where those are given]
     #[arg(long, value_name = "EPOCHS", help_heading = "Network and optimizer")]
     peak_epoch: Option<f64>,
     /// SGD's momentum [default: 0.9]
@@ -137,6 +141,29 @@ pub struct Resolved {
     pub config: TrainConfig,
     /// Which of their learning rates a range test is to replace.
     pub search: Option<Search>,
+    /// A note on each default that was scaled to fit what was given.
+    pub scaled: Vec<String>,
+    /// Whether the peak follows from the number of epochs.
+    scales_peak: bool,
+}
+
+impl Resolved {
+    /// The settings of an earlier run.
+    pub fn of_run(config: TrainConfig) -> Resolved {
+        Resolved { config, search: None, scaled: Vec::new(), scales_peak: false }
+    }
+
+    /// Moves a scaled peak to the end of the first step, where it would be before that with so many `images`.
+    pub fn fit_peak(&mut self, images: usize) {
+        let config = &mut self.config;
+        let images = config.limit.map_or(images, |limit| limit.min(images));
+        let step = 1.0 / images.div_ceil(config.batch).max(1) as f64;
+        if self.scales_peak && config.peak_epoch < step {
+            config.peak_epoch = step;
+            self.scaled.retain(|note| !note.starts_with("--peak-epoch"));
+            self.scaled.push(format!("--peak-epoch {} (one step, the least)", rate(step)));
+        }
+    }
 }
 
 /// The learning rates, besides LRMAX, that were not given and so are the range test's to find.
@@ -195,27 +222,37 @@ impl TrainArgs {
             None => toml::Table::new(),
         };
         given.extend(table(&flags)?);
-        let preset = match given.remove("preset").map(toml::Value::try_into).transpose() {
-            Ok(None | Some(Preset::Auto)) => auto_preset()?,
-            Ok(Some(preset)) => preset,
-            Err(e) => return Err(Error::Config(e.to_string())),
+        let given: TrainArgs = given.try_into().map_err(|e: toml::de::Error| Error::Config(e.to_string()))?;
+        let preset = match given.preset {
+            None | Some(Preset::Auto) => auto_preset()?,
+            Some(preset) => preset,
         };
-        let mut settings = table(&TrainConfig::defaults(preset))?;
-        let find = given.get("lr-max").is_some_and(|lr_max| !lr_max.is_float() && !lr_max.is_integer());
+        let mut config = TrainConfig::defaults(preset);
+        let find = given.lr_max == Some(LrMax::Find(Find::Find));
         let search = find.then(|| {
-            given.remove("lr-max");
             // The default is to be found anew, so it must not stand against an --lr-min.
-            settings.insert("lr-max".into(), toml::Value::Float(f64::MAX));
-            Search { lr_min: !given.contains_key("lr-min"), lr_end: !given.contains_key("lr-end") }
+            config.lr_max = f64::MAX;
+            Search { lr_min: given.lr_min.is_none(), lr_end: given.lr_end.is_none() }
         });
-        // The cycle ends where it began, unless told otherwise.
-        if let (Some(lr_min), false) = (given.get("lr-min"), given.contains_key("lr-end")) {
-            settings.insert("lr-end".into(), lr_min.clone());
-        }
-        settings.extend(given);
-        let config: TrainConfig =
+        let policy = given.policy();
+        let (OneCycle { min, max, end, peak_epoch, .. }, scaled) = policy.complete(&config);
+        let mut settings = table(&config)?;
+        settings.extend(table(&TrainArgs { preset: None, lr_max: None, ..given })?);
+        let mut config: TrainConfig =
             settings.try_into().map_err(|e: toml::de::Error| Error::Config(e.to_string()))?;
-        Ok(Resolved { config: config.checked()?, search })
+        (config.lr_min, config.lr_max, config.lr_end) = (min, max, end);
+        config.peak_epoch = peak_epoch;
+        Ok(Resolved { config: config.checked()?, search, scaled, scales_peak: policy.scales_peak() })
+    }
+
+    /// The learning-rate policy, as far as it is given.
+    fn policy(&self) -> GivenPolicy {
+        let lr_max = match self.lr_max {
+            Some(LrMax::Rate(rate)) => Some(rate),
+            Some(LrMax::Find(_)) | None => None,
+        };
+        let &TrainArgs { lr_min, lr_end, peak_epoch, epochs, .. } = self;
+        GivenPolicy { lr_min, lr_max, lr_end, peak_epoch, epochs }
     }
 
     /// The device that is asked for, in the flags or in `file`.
@@ -226,6 +263,23 @@ impl TrainArgs {
         let in_file = file.map(read).transpose()?.and_then(|settings| settings.device);
         Ok(self.device.or(in_file).unwrap_or(DeviceChoice::Auto))
     }
+}
+
+/// The preset that `auto` means on `device`.
+pub fn preset_for(choice: DeviceChoice, device: &Device, said: &mut Vec<String>) -> Preset {
+    let (preset, why) = match device {
+        Device::Gpu(_) if choice == DeviceChoice::Sim => (
+            Preset::Quick,
+            "quick; the simulator runs a few images a second, so lower --width, --limit, --test-limit and --epochs",
+        ),
+        Device::Gpu(_) => (Preset::Full, "full, the assignment exactly, since there is a GPU"),
+        Device::Cpu => (
+            Preset::Quick,
+            "quick, a narrow network for minutes on a CPU; --preset full is the assignment exactly",
+        ),
+    };
+    said.push(format!("preset: {why}"));
+    preset
 }
 
 fn read(path: &Path) -> Result<TrainArgs> {

@@ -1,6 +1,6 @@
 //! Flags over environment over file over defaults.
 
-use crate::program::{cugrad, resume, run, scratch, train};
+use crate::program::{cugrad, metrics, resume, run, scratch, train};
 use std::fs;
 use std::path::Path;
 
@@ -97,4 +97,50 @@ fn a_continued_run_keeps_its_own() {
     // The environment is the user's, not the run's.
     run(resume(&path).env("CUGRAD_SEED", "3").env("CUGRAD_DEVICE", "cpu")).succeeded();
     assert_eq!(setting(&path, "seed"), "0");
+}
+
+/// A setting as a number.
+fn number(folder: &Path, key: &str) -> f64 {
+    setting(folder, key).parse().unwrap()
+}
+
+#[test]
+fn defaults_that_others_make_impossible_are_scaled_and_said() {
+    let (folder, _) = scratch();
+    let train = |name: &str, more: &str| {
+        let path = folder.path().join(name);
+        let mut command = cugrad("train --no-report --device cpu --data embedded --width 1".split(' '));
+        command.args("--limit 240 --test-limit 8 --batch 8 --run-dir".split(' ')).arg(&path);
+        let ended = run(command.args(more.split(' ')));
+        let said: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with("settings: ")).collect();
+        let said = said.concat();
+        ended.succeeded();
+        let log = fs::read_to_string(path.join("log")).unwrap();
+        assert!(log.contains(&said), "{said} in {log}");
+        (path, said)
+    };
+    let (one, said) = train("one", "--epochs 1");
+    assert_eq!(number(&one, "peak-epoch"), 5.0 / 24.0);
+    assert_eq!(said, "settings: --peak-epoch 0.208 (5/24 of --epochs)");
+    // 4 steps an epoch: 5/24 of it would be less than one.
+    let (step, said) = train("step", "--epochs 1 --batch 60");
+    assert_eq!(number(&step, "peak-epoch"), 0.25);
+    assert_eq!(said, "settings: --peak-epoch 0.25 (one step, the least)");
+    let rates: Vec<f64> = metrics(&step, "step").iter().map(|step| step["lr"].as_f64().unwrap()).collect();
+    assert_eq!(rates[..2], [0.001, 0.01], "the second step is the peak");
+    let (given, said) = train("given", "--epochs 1 --peak-epoch 0.5");
+    assert_eq!((number(&given, "peak-epoch"), said.as_str()), (0.5, ""));
+
+    let (low, said) = train("low", "--epochs 1 --peak-epoch 0 --lr-max 0.0005");
+    assert_eq!(["lr-min", "lr-max", "lr-end"].map(|key| number(&low, key)), [0.00005, 0.0005, 0.00005]);
+    assert_eq!(said, "settings: --lr-min 5·10⁻⁵ (--lr-max / 10)");
+    let (high, said) = train("high", "--epochs 1 --peak-epoch 0 --lr-min 0.02");
+    assert_eq!(["lr-min", "lr-max", "lr-end"].map(|key| number(&high, key)), [0.02, 0.2, 0.02]);
+    assert_eq!(said, "settings: --lr-max 0.2 (10 × --lr-min)");
+
+    // What was scaled is in the run's settings: a continued run and a copy of it need not scale again.
+    run(&mut resume(&one)).succeeded();
+    let copy = folder.path().join("copy");
+    run(&mut from_file(&one.join("config.toml"), &copy)).succeeded();
+    assert_eq!(number(&copy, "peak-epoch"), 5.0 / 24.0);
 }

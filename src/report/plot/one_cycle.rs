@@ -17,15 +17,16 @@ pub fn one_cycle(policy: &OneCycle) -> Figure {
     if apart(end, min) && apart(end, max) {
         levels.push(Mark::Level { y: end, label: format!("end {}", rate(end)) });
     }
-    let label = format!("peak at epoch {peak_epoch}");
+    let label = format!("peak at epoch {}", rate(peak_epoch));
     levels.push(Mark::Moment { x: peak_epoch, label, side: Anchor::Middle });
     levels.push(Mark::Dot { at: (peak_epoch, max) });
     Figure {
         title: "One-cycle learning rate".into(),
         notes: vec![format!(
-            "from {} to {} in {peak_epoch} {}, then to {} at epoch {epochs}",
+            "from {} to {} in {} {}, then to {} at epoch {epochs}",
             rate(min),
             rate(max),
+            rate(peak_epoch),
             if peak_epoch == 1.0 { "epoch" } else { "epochs" },
             rate(end)
         )],
