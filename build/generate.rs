@@ -98,7 +98,7 @@ fn items(file: &KernelFile, compiled: &Compiled) -> String {
     });
     let module = format!(
         "#[allow(unused_imports)]\n\
-         use crate::device::{{driver::{{Arg, Ptr, PtrMut}}, \
+         use crate::device::{{driver::{{Arg, Ptr, PtrMut}}, tensor_map::TensorMap, \
          kernels::{{Entry, Image, ImageKind, Launch, Module, Param, Resources}}}};\n\n\
          /// `kernels/{name}`, compiled.\n\
          pub static MODULE: Module = Module {{\n    file: \"{name}\",\n    \

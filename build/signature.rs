@@ -27,7 +27,7 @@ pub struct Entry {
 #[derive(Debug, PartialEq)]
 pub struct Param {
     pub name: String,
-    /// As in the kernel, without `__restrict__`: `const float*`.
+    /// As in the kernel, without `__restrict__` and `__grid_constant__`: `const float*`.
     pub c_type: String,
     /// What the host passes: `Ptr<f32>`.
     pub rust_type: String,
@@ -162,8 +162,8 @@ fn parenthesised<'a, 'w>(words: &'w [Word<'a>]) -> Result<&'w [Word<'a>], String
 }
 
 fn param(words: &[Word<'_>]) -> Result<Param, String> {
-    let words: Vec<&str> =
-        words.iter().map(|&(_, word)| word).filter(|word| !word.starts_with("__restrict")).collect();
+    let qualifier = |word: &str| word.starts_with("__restrict") || word == "__grid_constant__";
+    let words: Vec<&str> = words.iter().map(|&(_, word)| word).filter(|word| !qualifier(word)).collect();
     let (name, c_type) = words.split_last().ok_or("a parameter has neither type nor name")?;
     if RESERVED.contains(name) {
         return Err(format!("parameter `{name}` has the name of a Rust keyword: rename it"));
@@ -179,17 +179,20 @@ fn param(words: &[Word<'_>]) -> Result<Param, String> {
         "unsigned long long" => "u64",
         "unsigned short" => "u16",
         "unsigned char" => "u8",
+        "bf16" => "half::bf16",
+        "TensorMap" => "TensorMap",
         _ => "",
     };
     let rust_type = match (after, element) {
-        ([], "f32" | "i32" | "u32" | "u64") => element.to_string(),
-        (["*"] | ["*", "const"], "f32" | "f64" | "i32" | "u32" | "u64" | "u16" | "u8") => {
+        ([], "f32" | "i32" | "u32" | "u64" | "TensorMap") => element.to_string(),
+        (["*"] | ["*", "const"], "f32" | "f64" | "i32" | "u32" | "u64" | "u16" | "u8" | "half::bf16") => {
             format!("{}<{element}>", if value.contains(&"const") { "Ptr" } else { "PtrMut" })
         }
         _ => {
             return Err(format!(
                 "parameter `{name}` has the type `{}`; the host can pass float, int, unsigned, unsigned \
-                 long long, and pointers to these, to double, unsigned short and unsigned char",
+                 long long, TensorMap, and pointers to the numbers, to double, unsigned short, unsigned char \
+                 and bf16",
                 c_type.join(" ")
             ));
         }

@@ -26,7 +26,8 @@ constexpr int PRIVATE = 3;
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, (1 + 1))
 scale_fprop(const float* __restrict__ x,  // the input, [count]
             float* __restrict__ y, float factor,
-            unsigned char const *mask, unsigned long long seed, unsigned int n) {
+            unsigned char const *mask, unsigned long long seed, unsigned int n, bf16* __restrict__ rounded,
+            const __grid_constant__ TensorMap map) {
     y[0] = x[0] * factor;
 }
 extern "C" __global__ void scale_empty() { __syncthreads(); }
@@ -50,6 +51,8 @@ fn reads_entry_points_with_their_parameters_and_headers() {
             ["mask", "unsigned char const*", "Ptr<u8>"],
             ["seed", "unsigned long long", "u64"],
             ["n", "unsigned int", "u32"],
+            ["rounded", "bf16*", "PtrMut<half::bf16>"],
+            ["map", "const TensorMap", "TensorMap"],
         ]
     );
     assert_eq!(signature.entries[1].name, "scale_empty");
@@ -84,7 +87,9 @@ fn names_file_and_line_of_what_it_cannot_read() {
         unsupported.starts_with("kernels/x.cu:2: f: parameter `x` has the type `const half *`"),
         "{unsupported}"
     );
-    for param in ["float** x", "float x[4]", "double x", "unsigned char x", "void* x", "x"] {
+    for param in
+        ["float** x", "float x[4]", "double x", "unsigned char x", "void* x", "bf16 x", "TensorMap* x", "x"]
+    {
         let text = format!("extern \"C\" __global__ void f({param}) {{}}");
         assert!(error(&text).starts_with("kernels/x.cu:1: f: parameter `"), "{param}: {}", error(&text));
     }

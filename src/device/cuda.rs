@@ -2,12 +2,14 @@
 //!
 //! One context and one stream. Kernels are loaded at their first launch from the embedded images.
 
+mod launch;
+
 use super::driver::{Arg, DeviceInfo, Driver, Event, Graph, Grid};
 use super::kernels::{self, Entry, ImageKind, Module};
+use super::tensor_map::{TensorLayout, TensorMap};
 use crate::error::{Error, Result};
 use cudarc::driver::{
-    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, LaunchConfig,
-    PushKernelArg, result, sys,
+    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result, sys,
 };
 use cudarc::nvrtc::Ptx;
 use std::any::Any;
@@ -17,9 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The oldest CUDA version of which every function used here is part.
 const OLDEST_DRIVER: i32 = 12000;
-
-/// Shared memory that a block may have without asking for more.
-const DEFAULT_SHARED_BYTES: u32 = 48 * 1024;
 
 /// A GPU behind the CUDA driver.
 pub struct CudaDriver {
@@ -73,7 +72,7 @@ impl CudaDriver {
                 module
             }
         };
-        let function = module.load_function(entry.name).map_err(launch(entry))?;
+        let function = module.load_function(entry.name).map_err(not_launched(entry))?;
         loaded.functions.insert(entry.name, function.clone());
         Ok(function)
     }
@@ -88,7 +87,7 @@ impl CudaDriver {
             // The driver reads PTX as a C string.
             bytes.push(0);
         }
-        self.context.load_module(Ptx::from_binary(bytes)).map_err(launch(entry))
+        self.context.load_module(Ptx::from_binary(bytes)).map_err(not_launched(entry))
     }
 
     /// Fails while work is recorded: the recording would keep the host's address, not its bytes.
@@ -171,35 +170,17 @@ impl Driver for CudaDriver {
         status.result().map_err(driver("filling GPU memory"))
     }
 
+    fn tensor_map(&self, layout: &TensorLayout) -> Result<TensorMap> {
+        launch::tensor_map(layout).map_err(driver("encoding a tensor map"))
+    }
+
     fn launch(&self, entry: &'static Entry, grid: Grid, args: &[Arg]) -> Result<()> {
         let function = self.function(entry)?;
-        if grid.shared_bytes > DEFAULT_SHARED_BYTES {
-            let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            function.set_attribute(attribute, grid.shared_bytes as i32).map_err(launch(entry))?;
-        }
-        let mut builder = self.stream.launch_builder(&function);
-        for arg in args {
-            match arg {
-                Arg::Pointer(x) | Arg::U64(x) => builder.arg(x),
-                Arg::I32(x) => builder.arg(x),
-                Arg::U32(x) => builder.arg(x),
-                Arg::F32(x) => builder.arg(x),
-            };
-        }
-        let config = LaunchConfig {
-            grid_dim: grid.blocks.into(),
-            block_dim: grid.threads.into(),
-            shared_mem_bytes: grid.shared_bytes,
-        };
-        // SAFETY: the generated structures give a kernel's arguments in its own order and types;
-        // that it stays within its buffers is what the operations check before they launch.
-        match unsafe { builder.launch(config) } {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Error::Launch {
-                kernel: entry.name,
-                why: format!("{} (grid {:?}, block {:?})", words(error), grid.blocks, grid.threads),
-            }),
-        }
+        self.bind()?;
+        launch::kernel(&function, grid, args, &self.stream).map_err(|error| Error::Launch {
+            kernel: entry.name,
+            why: format!("{} (grid {:?}, block {:?})", words(error), grid.blocks, grid.threads),
+        })
     }
 
     fn synchronize(&self) -> Result<()> {
@@ -356,7 +337,7 @@ fn driver(call: &'static str) -> impl FnOnce(DriverError) -> Error {
     move |error| Error::Driver { call, why: words(error) }
 }
 
-fn launch(entry: &'static Entry) -> impl FnOnce(DriverError) -> Error {
+fn not_launched(entry: &'static Entry) -> impl FnOnce(DriverError) -> Error {
     move |error| Error::Launch { kernel: entry.name, why: words(error) }
 }
 

@@ -2,6 +2,7 @@
 //! implement it, so every launch the host code makes can be run, and checked, without a GPU.
 
 use super::kernels::Entry;
+use super::tensor_map::{TensorLayout, TensorMap};
 use crate::error::Result;
 use std::fmt;
 use std::marker::PhantomData;
@@ -38,6 +39,12 @@ pub trait Driver: Send + Sync {
 
     /// Sets `words` times four bytes to `word`.
     fn fill_words(&self, to: u64, word: u32, words: usize) -> Result<()>;
+
+    /// Encodes a map of a tensor, for kernels that copy by TMA. The tensor outlives the map's uses.
+    ///
+    /// # Errors
+    /// [`crate::Error::Driver`] when the device has no TMA or the layout breaks a rule of it.
+    fn tensor_map(&self, layout: &TensorLayout) -> Result<TensorMap>;
 
     /// Queues a kernel, loading its module at the first use.
     ///
@@ -109,6 +116,11 @@ pub struct Grid {
     pub threads: [u32; 3],
     /// Bytes of dynamic shared memory.
     pub shared_bytes: u32,
+    /// Blocks of a cluster in x, y, z; it divides `blocks`. More than one needs sm_90.
+    pub cluster: [u32; 3],
+    /// Programmatic dependent launch: the kernel may start before the one queued before it has ended,
+    /// and waits for it itself, by `griddepcontrol.wait`. Needs sm_90.
+    pub overlaps_previous: bool,
 }
 
 impl Grid {
@@ -123,7 +135,24 @@ impl Grid {
             blocks: blocks.map(|b| u32::try_from(b).unwrap_or(u32::MAX)),
             threads: [threads.unsigned_abs(), 1, 1],
             shared_bytes: 0,
+            cluster: [1; 3],
+            overlaps_previous: false,
         }
+    }
+
+    /// The same with `bytes` bytes of dynamic shared memory a block.
+    pub fn with_shared(self, bytes: i32) -> Grid {
+        Grid { shared_bytes: bytes.unsigned_abs(), ..self }
+    }
+
+    /// The same in clusters of `blocks` blocks in x, y, z.
+    pub fn with_cluster(self, blocks: [u32; 3]) -> Grid {
+        Grid { cluster: blocks, ..self }
+    }
+
+    /// The same, allowed to start before the kernel before it has ended.
+    pub fn overlapping_previous(self) -> Grid {
+        Grid { overlaps_previous: true, ..self }
     }
 }
 
@@ -179,6 +208,8 @@ pub enum Arg {
     U64(u64),
     /// `float`.
     F32(f32),
+    /// `TensorMap`, by value.
+    TensorMap(TensorMap),
 }
 
 impl Arg {
@@ -189,6 +220,16 @@ impl Arg {
             Arg::I32(x) => bytemuck::bytes_of(x),
             Arg::U32(x) => bytemuck::bytes_of(x),
             Arg::F32(x) => bytemuck::bytes_of(x),
+            Arg::TensorMap(map) => map.bytes(),
+        }
+    }
+
+    /// The device memory that the kernel reaches through the argument, if it is a way to some.
+    pub fn address(&self) -> Option<u64> {
+        match self {
+            Arg::Pointer(address) => Some(*address),
+            Arg::TensorMap(map) => Some(map.address()),
+            Arg::I32(_) | Arg::U32(_) | Arg::U64(_) | Arg::F32(_) => None,
         }
     }
 }
@@ -203,4 +244,4 @@ macro_rules! arg_from {
     };
 }
 
-arg_from!(i32 => I32, u32 => U32, u64 => U64, f32 => F32);
+arg_from!(i32 => I32, u32 => U32, u64 => U64, f32 => F32, TensorMap => TensorMap);

@@ -49,10 +49,8 @@ impl Gpu {
     /// As [`Driver::launch`].
     pub fn launch<K: Launch>(&self, kernel: &K, grid: Grid) -> Result<()> {
         let args = kernel.args();
-        for arg in &args {
-            if let Arg::Pointer(address) = arg {
-                self.blocks().touch(*address);
-            }
+        for address in args.iter().filter_map(Arg::address) {
+            self.blocks().touch(address);
         }
         self.driver.launch(K::ENTRY, grid, &args)
     }

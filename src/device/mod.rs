@@ -13,6 +13,7 @@ pub mod driver;
 mod gpu;
 pub mod kernels;
 mod sim;
+pub mod tensor_map;
 
 pub use cpu::{CpuBuffer, Element, Real};
 pub use gpu::{Gpu, GpuBuffer, Recording};

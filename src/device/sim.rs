@@ -6,6 +6,7 @@
 
 use super::driver::{Arg, DeviceInfo, Driver, Event, Graph, Grid};
 use super::kernels::{self, Entry};
+use super::tensor_map::{Swizzle, TensorCopy, TensorElement, TensorLayout, TensorMap};
 use crate::error::{Error, Result};
 use ptxsim::{Config, LaunchReport};
 use std::collections::HashMap;
@@ -163,7 +164,8 @@ impl Simulator {
             grid: grid.blocks,
             block: grid.threads,
             shared_bytes: grid.shared_bytes,
-            cluster: None,
+            // A cluster of one is what a kernel has that asks for none.
+            cluster: (grid.cluster != [1; 3]).then_some(grid.cluster),
         };
         // The generated structures give a kernel's arguments in its own order and types.
         let args: Vec<ptxsim::Arg> =
@@ -259,6 +261,37 @@ impl Driver for SimDriver {
 
     fn fill_words(&self, to: u64, word: u32, words: usize) -> Result<()> {
         self.queue(Work::FillWords { to, word, words })
+    }
+
+    fn tensor_map(&self, layout: &TensorLayout) -> Result<TensorMap> {
+        const CALL: &str = "encoding a tensor map";
+        if self.0.arch == SimArch::Sm80 {
+            return Err(Error::Driver { call: CALL, why: format!("{} has no TMA", self.0.arch) });
+        }
+        let tensor = ptxsim::Tensor {
+            ty: match layout.element {
+                TensorElement::Bf16 => ptxsim::ElementType::Bf16,
+                TensorElement::F32 => ptxsim::ElementType::F32,
+            },
+            address: layout.address,
+            dims: layout.extents.clone(),
+            strides: layout.strides.clone(),
+            element_strides: vec![1; layout.extents.len()],
+            swizzle: match layout.swizzle {
+                Swizzle::None => ptxsim::Swizzle::None,
+                Swizzle::Bytes32 => ptxsim::Swizzle::B32,
+                Swizzle::Bytes64 => ptxsim::Swizzle::B64,
+                Swizzle::Bytes128 => ptxsim::Swizzle::B128,
+            },
+        };
+        let map = match &layout.copy {
+            TensorCopy::Tiled(extents) => ptxsim::TensorMap::tiled(&tensor, extents),
+            TensorCopy::Im2col { lower, upper, channels, pixels } => {
+                ptxsim::TensorMap::im2col(&tensor, lower, upper, *channels, *pixels)
+            }
+        };
+        let bytes = map.map_err(driver(CALL))?.to_bytes();
+        Ok(TensorMap::new(bytemuck::pod_read_unaligned(&bytes), layout.address))
     }
 
     fn launch(&self, entry: &'static Entry, grid: Grid, args: &[Arg]) -> Result<()> {

@@ -1,9 +1,10 @@
 //! The simulator as a driver: memory, faults, recorded work.
 
 use crate::sim;
-use cugrad::device::driver::Grid;
+use cugrad::device::driver::{Arg, Grid};
 use cugrad::device::kernels::residual_add::{BLOCK_THREADS, ResidualAddFprop};
-use cugrad::device::{Device, DeviceChoice, Gpu};
+use cugrad::device::tensor_map::{TensorCopy, TensorElement, TensorLayout};
+use cugrad::device::{Device, DeviceChoice, Gpu, SimArch};
 use cugrad::{DType, Error, Result, Tensor};
 use std::sync::Arc;
 
@@ -131,4 +132,26 @@ fn a_recording_that_fails_leaves_the_device_as_it_was() {
     assert!(matches!(failed, Err(Error::Driver { .. })));
     add(&one, &one, &mut sum, 64).unwrap();
     assert_eq!(sum.to_vec::<f32>().unwrap()[63], 126.0, "work is done at once again");
+}
+
+#[test]
+fn a_tensor_map_is_encoded_where_there_is_tma() {
+    let layout = |address| {
+        let copy = TensorCopy::Tiled(vec![64, 8, 2]);
+        TensorLayout::dense(TensorElement::Bf16, address, &[128, 16, 3], copy)
+    };
+    assert_eq!(layout(0).strides, [256, 256 * 16]);
+    let device = sim();
+    let map = gpu(&device).driver().tensor_map(&layout(1 << 20)).unwrap();
+    assert_eq!((map.address(), map.bytes().len()), (1 << 20, 128));
+    assert_eq!(Arg::from(map).address(), Some(1 << 20), "a launch reaches the tensor through the map");
+
+    let refused = |device: &Device, address| {
+        let error = gpu(device).driver().tensor_map(&layout(address)).unwrap_err();
+        assert!(matches!(error, Error::Driver { call: "encoding a tensor map", .. }), "{error:?}");
+        error.to_string()
+    };
+    assert!(refused(&device, 8).contains("multiple of 16"));
+    let (ampere, _) = Device::sim(SimArch::Sm80, None).unwrap();
+    assert!(refused(&ampere, 0).contains("no TMA"));
 }
