@@ -46,7 +46,7 @@ batchnorm_gradient_total(const float* __restrict__ span_dgamma, const float* __r
 //   dx[row,c] = gamma[c] / sqrt(var[c] + eps) * (dy[row,c] - dbeta[c]/rows - xhat[row,c] * dgamma[c]/rows)
 //   with the batch's own statistics; with running ones, which do not depend on x, the two means are absent
 // In        x, dy [rows,C] f32; mean, var, gamma [C] f32; dgamma, dbeta [C] f32, from batchnorm_gradient_total
-// Out       dx [rows,C] f32, overwritten (=)
+// Out       dx [rows,C] f32, overwritten (=), or added to (+=) to accumulate
 // Requires  as batchnorm_gradient_sums
 // Launch    as batchnorm_gradient_sums
 // Numerics  f32
@@ -56,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
 batchnorm_dgrad(const float* __restrict__ x, const float* __restrict__ dy, const float* __restrict__ mean,
                 const float* __restrict__ var, float eps, const float* __restrict__ gamma,
                 const float* __restrict__ dgamma, const float* __restrict__ dbeta, int batch_statistics,
-                float* __restrict__ dx, int rows, int C, int rows_per_block) {
-    input_gradient<false>(x, dy, mean, var, eps, gamma, nullptr, dgamma, dbeta, batch_statistics, dx, rows, C,
+                float* __restrict__ dx, int accumulate, int rows, int C, int rows_per_block) {
+    input_gradient<false>(x, dy, mean, var, eps, gamma, nullptr, dgamma, dbeta, batch_statistics, dx, accumulate, rows, C,
                           rows_per_block);
 }

@@ -50,7 +50,7 @@ bn_relu_add_gradient_sums(const float* __restrict__ x, const float* __restrict__
 //   dx[row,c] = gamma[c] / sqrt(var[c] + eps) * (g[row,c] - dbeta[c]/rows - xhat[row,c] * dgamma[c]/rows)
 //   with the batch's own statistics; with running ones the two means are absent; g as above
 // In        x, dy [rows,C] f32; mean, var, gamma, beta [C] f32; dgamma, dbeta [C] f32, from batchnorm_gradient_total
-// Out       dx [rows,C] f32, overwritten (=)
+// Out       dx [rows,C] f32, overwritten (=), or added to (+=) to accumulate
 // Requires, Launch: as bn_relu_add_apply
 // Numerics  f32
 // Cost      reads x and dy once, writes dx once
@@ -59,7 +59,8 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
 bn_relu_add_dgrad(const float* __restrict__ x, const float* __restrict__ dy, const float* __restrict__ mean,
                   const float* __restrict__ var, float eps, const float* __restrict__ gamma,
                   const float* __restrict__ beta, const float* __restrict__ dgamma, const float* __restrict__ dbeta,
-                  int batch_statistics, float* __restrict__ dx, int rows, int C, int rows_per_block) {
-    input_gradient<true>(x, dy, mean, var, eps, gamma, beta, dgamma, dbeta, batch_statistics, dx, rows, C,
+                  int batch_statistics, float* __restrict__ dx, int accumulate, int rows, int C,
+                  int rows_per_block) {
+    input_gradient<true>(x, dy, mean, var, eps, gamma, beta, dgamma, dbeta, batch_statistics, dx, accumulate, rows, C,
                          rows_per_block);
 }

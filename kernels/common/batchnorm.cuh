@@ -90,8 +90,8 @@ __device__ __forceinline__ void input_gradient(const float* __restrict__ x, cons
                                                const float* __restrict__ mean, const float* __restrict__ var, float eps,
                                                const float* __restrict__ gamma, const float* __restrict__ beta,
                                                const float* __restrict__ dgamma, const float* __restrict__ dbeta,
-                                               int batch_statistics, float* __restrict__ dx, int rows, int C,
-                                               int rows_per_block) {
+                                               int batch_statistics, float* __restrict__ dx, int accumulate, int rows,
+                                               int C, int rows_per_block) {
     Column column = column_of_thread(rows, C, rows_per_block);
     if (column.row >= column.end) return;
     const Normalization bn = normalization_of(column.c, mean, var, eps);
@@ -103,6 +103,6 @@ __device__ __forceinline__ void input_gradient(const float* __restrict__ x, cons
     for (; column.row < column.end; column.row += COLUMN_WARPS) {
         const int i = column.row * C + column.c;
         const float g = gradient(bn, x[i], dy[i]);
-        dx[i] = scale * (g - mean_dbeta - bn.normalized(x[i]) * mean_dgamma);
+        put_gradient(dx + i, scale * (g - mean_dbeta - bn.normalized(x[i]) * mean_dgamma), accumulate);
     }
 }

@@ -11,6 +11,8 @@
 //            +-------------+
 #pragma once
 
+#include "common/gradient.cuh"
+
 constexpr int COLUMN_LANES = 32;
 constexpr int COLUMN_WARPS = 8;
 constexpr int COLUMN_THREADS = COLUMN_LANES * COLUMN_WARPS;
@@ -49,14 +51,14 @@ __device__ __forceinline__ T merge_warps(T value) {
     return value;
 }
 
-// sums[span,c] = sum of x[row,c] over the block's span of rows. Launched on x and then on its own output it sums any
-// number of rows in a fixed order.
-__device__ __forceinline__ void column_sums(const float* __restrict__ x, float* __restrict__ sums, int rows, int C,
-                                            int rows_per_block) {
+// sums[span,c] = sum of x[row,c] over the block's span of rows, or added to what is there. Launched on x and then on
+// its own output it sums any number of rows in a fixed order.
+__device__ __forceinline__ void column_sums(const float* __restrict__ x, float* __restrict__ sums, int accumulate,
+                                            int rows, int C, int rows_per_block) {
     Column column = column_of_thread(rows, C, rows_per_block);
     float sum = 0.0f;
 #pragma unroll 4
     for (; column.row < column.end; column.row += COLUMN_WARPS) sum += x[column.row * C + column.c];
     sum = merge_warps(sum);
-    if (writes_column(column, C)) sums[blockIdx.y * C + column.c] = sum;
+    if (writes_column(column, C)) put_gradient(sums + blockIdx.y * C + column.c, sum, accumulate);
 }

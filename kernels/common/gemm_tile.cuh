@@ -19,7 +19,7 @@
 //   a_slab [16][128], transposed beside the tile
 #pragma once
 
-#include "common/vec4.cuh"
+#include "common/gradient.cuh"
 
 constexpr int TILE_M = 128;
 constexpr int TILE_N = 64;
@@ -95,8 +95,8 @@ struct Accumulator {
         }
     }
 
-    // Writes the tile whose first output is out[m0,n0] of the row-major matrix out [M,N].
-    __device__ __forceinline__ void store(float* out, int M, int N, int m0, int n0) const {
+    // Writes the tile whose first output is out[m0,n0] of the row-major matrix out [M,N], or adds it to what is there.
+    __device__ __forceinline__ void store(float* out, int M, int N, int m0, int n0, int accumulate = 0) const {
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
             if (m0 + m(i) >= M) continue;
@@ -106,11 +106,11 @@ struct Accumulator {
                 const int first = n0 + n(j);
                 if (N % 4 == 0) {
                     const float* four = &sum[i][j];
-                    if (first < N) store4(row + first, make_float4(four[0], four[1], four[2], four[3]));
+                    if (first < N) put_gradient4(row + first, make_float4(four[0], four[1], four[2], four[3]), accumulate);
                 } else {
 #pragma unroll
                     for (int l = 0; l < 4; ++l) {
-                        if (first + l < N) row[first + l] = sum[i][j + l];
+                        if (first + l < N) put_gradient(row + first + l, sum[i][j + l], accumulate);
                     }
                 }
             }

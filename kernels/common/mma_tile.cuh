@@ -131,8 +131,9 @@ struct MmaAccumulator {
         }
     }
 
-    // Writes the tile whose first output is out[m0,n0] of the row-major matrix out [M,N]; N is even.
-    __device__ __forceinline__ void store(float* out, int M, int N, int m0, int n0) const {
+    // Writes the tile whose first output is out[m0,n0] of the row-major matrix out [M,N], or adds it to what is there;
+    // N is even.
+    __device__ __forceinline__ void store(float* out, int M, int N, int m0, int n0, int accumulate = 0) const {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
 #pragma unroll
@@ -141,8 +142,9 @@ struct MmaAccumulator {
                 for (int e = 0; e < 4; e += 2) {
                     const int row = m0 + m(i, e), column = n0 + n(j, e);
                     if (row >= M || column >= N) continue;
-                    const float2 two = make_float2(sum[i][j][e], sum[i][j][e + 1]);
-                    *reinterpret_cast<float2*>(out + row * N + column) = two;
+                    float2* two = reinterpret_cast<float2*>(out + row * N + column);
+                    const float2 new_two = make_float2(sum[i][j][e], sum[i][j][e + 1]);
+                    *two = accumulate ? make_float2(two->x + new_two.x, two->y + new_two.y) : new_two;
                 }
             }
         }

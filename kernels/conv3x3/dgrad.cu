@@ -1,7 +1,7 @@
 // conv3x3_dgrad: input gradient of the 3x3 cross-correlation, stride 1, padding 1.
 //   dx[n,h,w,c] = sum_{k,r,s} dy[n,h+1-r,w+1-s,k] * filter[k,r,s,c]            (terms outside dy are zero; P=H, Q=W)
 // In        dy [N,P,Q,K] f32; filter [K,3,3,C] f32
-// Out       dx [N,H,W,C] f32, overwritten (=)
+// Out       dx [N,H,W,C] f32, overwritten (=), or added to (+=) to accumulate
 // Requires  N*H*W*max(C,K) < 2^31, 9*C*K < 2^31                          (checked in src/ops/conv3x3/)
 // Launch    one block of BLOCK_THREADS threads owns BLOCK_PIXELS x BLOCK_CHANNELS of dx; grid x: pixels, y: channels
 // Numerics  f32 accumulation in the order (2-r,2-s,k): bitwise repeatable
@@ -19,8 +19,8 @@ static_assert(BLOCK_THREADS == TILE_THREADS && BLOCK_PIXELS == TILE_M && BLOCK_C
               "the host launches one block a tile");
 
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 3)
-conv3x3_dgrad(const float* __restrict__ dy, const float* __restrict__ filter, float* __restrict__ dx, int N, int H,
-              int W, int C, int K) {
+conv3x3_dgrad(const float* __restrict__ dy, const float* __restrict__ filter, float* __restrict__ dx, int accumulate,
+              int N, int H, int W, int C, int K) {
     __shared__ Slab<TILE_M, BY_COLUMNS> dy_slab;
     __shared__ Slab<TILE_N, BY_ROWS> filter_slab;
     __shared__ unsigned inside[TILE_M];
@@ -54,5 +54,5 @@ conv3x3_dgrad(const float* __restrict__ dy, const float* __restrict__ filter, fl
         __syncthreads();  // the slabs are written
         dx_tile.multiply(dy_slab, filter_slab);
     }
-    dx_tile.store(dx, pixels, C, pixel0, c0);
+    dx_tile.store(dx, pixels, C, pixel0, c0, accumulate);
 }

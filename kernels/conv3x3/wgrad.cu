@@ -68,18 +68,18 @@ conv3x3_wgrad(const float* __restrict__ x, const float* __restrict__ dy, float* 
 // conv3x3_wgrad_sum: the spans' filter gradients, added.
 //   dfilter[i] = sum_span partial[span,i]
 // In        partial [spans,count] f32, from conv3x3_wgrad
-// Out       dfilter [count] f32, overwritten (=); count = 9*C*K
+// Out       dfilter [count] f32, overwritten (=), or added to (+=) to accumulate; count = 9*C*K
 // Requires  spans*count < 2^31                                            (checked in src/ops/conv3x3/)
 // Launch    grid x: blocks of BLOCK_THREADS threads, one element a thread
 // Numerics  f32, spans ascending: bitwise repeatable
 // Cost      reads partial once, writes dfilter once
 // Source    definition
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
-conv3x3_wgrad_sum(const float* __restrict__ partial, float* __restrict__ dfilter, int count, int spans) {
+conv3x3_wgrad_sum(const float* __restrict__ partial, float* __restrict__ dfilter, int accumulate, int count, int spans) {
     const int i = blockIdx.x * BLOCK_THREADS + threadIdx.x;
     if (i >= count) return;
     float sum = 0.0f;
 #pragma unroll 8
     for (int span = 0; span < spans; ++span) sum += partial[span * count + i];
-    dfilter[i] = sum;
+    put_gradient(dfilter + i, sum, accumulate);
 }

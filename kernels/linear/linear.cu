@@ -36,32 +36,32 @@ linear_fprop(const float* __restrict__ x, const float* __restrict__ weight, cons
 // linear_dgrad: input gradient, dx = dy * weight.
 //   dx[n,c] = sum_k dy[n,k] * weight[k,c]
 // In        dy [N,K] f32; weight [K,C] f32
-// Out       dx [N,C] f32, overwritten (=)
+// Out       dx [N,C] f32, overwritten (=), or added to (+=) to accumulate
 // Launch    one thread owns one dx[n,c], so a warp reads 32 neighbouring c of a row of weight; grid x: blocks
 // Numerics  f32, k ascending: bitwise repeatable
 // Requires, Cost, Source: as linear_fprop
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
-linear_dgrad(const float* __restrict__ dy, const float* __restrict__ weight, float* __restrict__ dx, int N, int C,
-             int K) {
+linear_dgrad(const float* __restrict__ dy, const float* __restrict__ weight, float* __restrict__ dx, int accumulate,
+             int N, int C, int K) {
     const int i = blockIdx.x * BLOCK_THREADS + threadIdx.x;
     if (i >= N * C) return;
     const int n = i / C, c = i % C;
     float sum = 0.0f;
 #pragma unroll 4
     for (int k = 0; k < K; ++k) sum = fmaf(dy[n * K + k], weight[k * C + c], sum);
-    dx[i] = sum;
+    put_gradient(dx + i, sum, accumulate);
 }
 
 // linear_wgrad: weight gradient, dweight = dy^T * x.
 //   dweight[k,c] = sum_n dy[n,k] * x[n,c]
 // In        x [N,C] f32; dy [N,K] f32
-// Out       dweight [K,C] f32, overwritten (=)
+// Out       dweight [K,C] f32, overwritten (=), or added to (+=) to accumulate
 // Launch    one block owns 32 neighbouring c of one k, its 8 warps share out n; grid x: tiles of COLUMNS c, y: k
 // Numerics  f32; every 8th n in a thread, then the block's 8 warps: bitwise repeatable
 // Requires, Cost, Source: as linear_fprop
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
-linear_wgrad(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ dweight, int N, int C,
-             int K) {
+linear_wgrad(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ dweight, int accumulate,
+             int N, int C, int K) {
     const int c = blockIdx.x * COLUMNS + threadIdx.x % COLUMNS, k = blockIdx.y;
     float sum = 0.0f;
     if (c < C) {
@@ -69,18 +69,18 @@ linear_wgrad(const float* __restrict__ x, const float* __restrict__ dy, float* _
         for (int n = threadIdx.x / COLUMNS; n < N; n += WARPS) sum = fmaf(dy[n * K + k], x[n * C + c], sum);
     }
     sum = merge_warps(sum);
-    if (threadIdx.x < COLUMNS && c < C) dweight[k * C + c] = sum;
+    if (threadIdx.x < COLUMNS && c < C) put_gradient(dweight + k * C + c, sum, accumulate);
 }
 
 // linear_bias_grad: bias gradient.
 //   dbias[k] = sum_n dy[n,k]
 // In        dy [N,K] f32
-// Out       dbias [K] f32, overwritten (=)
+// Out       dbias [K] f32, overwritten (=), or added to (+=) to accumulate
 // Launch    common/columns.cuh, one span of all rows; grid x: tiles of COLUMNS channels
 // Numerics  as linear_wgrad
 // Requires, Source: as linear_fprop
 // Cost      reads dy once
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
-linear_bias_grad(const float* __restrict__ dy, float* __restrict__ dbias, int N, int K) {
-    column_sums(dy, dbias, N, K, N);
+linear_bias_grad(const float* __restrict__ dy, float* __restrict__ dbias, int accumulate, int N, int K) {
+    column_sums(dy, dbias, accumulate, N, K, N);
 }

@@ -1,3 +1,5 @@
+#include "common/gradient.cuh"
+
 constexpr int BLOCK_THREADS = 256;  // host
 
 // maxpool_fprop: maximum over non-overlapping windows of 2x2 or 4x4.
@@ -45,14 +47,14 @@ maxpool_fprop(const float* __restrict__ x, float* __restrict__ y, unsigned char*
 // maxpool_dgrad: input gradient of the max pool: each window's dy goes to the element that won it.
 //   dx[n, p*window+i, q*window+j, c] = argmax[n,p,q,c] == i*window + j ? dy[n,p,q,c] : 0
 // In        dy [N,P,Q,C] f32; argmax [N,P,Q,C] u8, from maxpool_fprop
-// Out       dx [N,H,W,C] f32, overwritten (=)
+// Out       dx [N,H,W,C] f32, overwritten (=), or added to (+=) to accumulate
 // Requires, Launch: as maxpool_fprop; a thread writes the window^2 elements of its window
 // Numerics  exact
 // Cost      reads dy and argmax once, writes dx once
 // Source    torch.nn.MaxPool2d
 template <int WINDOW>
 __device__ __forceinline__ void unpool(const float* __restrict__ dy, const unsigned char* __restrict__ argmax,
-                                       float* __restrict__ dx, int W, int C) {
+                                       float* __restrict__ dx, int accumulate, int W, int C) {
     const int Q = W / WINDOW;
     const int qc = blockIdx.y * BLOCK_THREADS + threadIdx.x, q = qc / C, c = qc % C;
     if (q >= Q) return;
@@ -61,16 +63,16 @@ __device__ __forceinline__ void unpool(const float* __restrict__ dy, const unsig
     const int winner = argmax[blockIdx.x * Q * C + qc];
 #pragma unroll
     for (int tap = 0; tap < WINDOW * WINDOW; ++tap) {
-        dx_window[(tap / WINDOW * W + tap % WINDOW) * C] = tap == winner ? gradient : 0.0f;
+        put_gradient(dx_window + (tap / WINDOW * W + tap % WINDOW) * C, tap == winner ? gradient : 0.0f, accumulate);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
-maxpool_dgrad(const float* __restrict__ dy, const unsigned char* __restrict__ argmax, float* __restrict__ dx, int W,
-              int C, int window) {
+maxpool_dgrad(const float* __restrict__ dy, const unsigned char* __restrict__ argmax, float* __restrict__ dx,
+              int accumulate, int W, int C, int window) {
     if (window == 2) {
-        unpool<2>(dy, argmax, dx, W, C);
+        unpool<2>(dy, argmax, dx, accumulate, W, C);
     } else {
-        unpool<4>(dy, argmax, dx, W, C);
+        unpool<4>(dy, argmax, dx, accumulate, W, C);
     }
 }

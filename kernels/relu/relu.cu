@@ -8,7 +8,7 @@
 // Numerics  exact; NaN passes through
 // Cost      reads x once, writes y once
 // Source    definition
-#include "common/vec4.cuh"
+#include "common/gradient.cuh"
 
 constexpr int BLOCK_THREADS = 256;  // host
 constexpr int THREAD_ELEMENTS = 4;  // host
@@ -29,19 +29,22 @@ relu_fprop(const float* __restrict__ x, float* __restrict__ y, int count) {
 // relu_dgrad: input gradient of the rectified linear unit.
 //   dx[i] = y[i] > 0 ? dy[i] : 0
 // In        y [count] f32, the output of relu_fprop; dy [count] f32
-// Out       dx [count] f32, overwritten (=)
+// Out       dx [count] f32, overwritten (=), or added to (+=) to accumulate
 // Requires, Launch, Numerics, Source: as relu_fprop
 // Cost      reads y and dy once, writes dx once
 __device__ __forceinline__ float relu_gradient(float y, float dy) { return y > 0.0f ? dy : 0.0f; }
 
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
-relu_dgrad(const float* __restrict__ y, const float* __restrict__ dy, float* __restrict__ dx, int count) {
+relu_dgrad(const float* __restrict__ y, const float* __restrict__ dy, float* __restrict__ dx, int accumulate, int count) {
     const int i = (blockIdx.x * BLOCK_THREADS + threadIdx.x) * THREAD_ELEMENTS;
     if (i + 3 < count) {
         const float4 v = load4(y + i), g = load4(dy + i);
-        store4(dx + i, make_float4(relu_gradient(v.x, g.x), relu_gradient(v.y, g.y), relu_gradient(v.z, g.z),
-                                   relu_gradient(v.w, g.w)));
+        const float4 gradient = make_float4(relu_gradient(v.x, g.x), relu_gradient(v.y, g.y),
+                                            relu_gradient(v.z, g.z), relu_gradient(v.w, g.w));
+        put_gradient4(dx + i, gradient, accumulate);
     } else {
-        for (int tail = i; tail < count; ++tail) dx[tail] = relu_gradient(y[tail], dy[tail]);
+        for (int tail = i; tail < count; ++tail) {
+            put_gradient(dx + tail, relu_gradient(y[tail], dy[tail]), accumulate);
+        }
     }
 }

@@ -1,3 +1,4 @@
+#include "common/gradient.cuh"
 #include "common/reduce.cuh"
 
 constexpr int BLOCK_THREADS = 256;  // host
@@ -67,7 +68,7 @@ softmax_nll_mean(const float* __restrict__ losses, float* __restrict__ loss, int
 // softmax_nll_dgrad: gradient of the logits: what the network believes, less what it should.
 //   dlogits[n,k] = dloss[0] / N * (exp(log_probs[n,k]) - target[n,k])
 // In        log_probs [N,K] f32; labels [N] i32; dloss [1] f32, the gradient of the mean loss
-// Out       dlogits [N,K] f32, overwritten (=)
+// Out       dlogits [N,K] f32, overwritten (=), or added to (+=) to accumulate
 // Requires  as softmax_nll_fprop
 // Launch    grid x: blocks of BLOCK_THREADS threads, one element a thread
 // Numerics  f32
@@ -75,9 +76,10 @@ softmax_nll_mean(const float* __restrict__ losses, float* __restrict__ loss, int
 // Source    derivation in kernels/README.md
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
 softmax_nll_dgrad(const float* __restrict__ log_probs, const int* __restrict__ labels, float smoothing,
-                  const float* __restrict__ dloss, float* __restrict__ dlogits, int N, int K) {
+                  const float* __restrict__ dloss, float* __restrict__ dlogits, int accumulate, int N, int K) {
     const int i = blockIdx.x * BLOCK_THREADS + threadIdx.x;
     if (i >= N * K) return;
     const int n = i / K, k = i % K;
-    dlogits[i] = dloss[0] / N * (expf(log_probs[i]) - target(k, labels[n], smoothing, K));
+    const float gradient = dloss[0] / N * (expf(log_probs[i]) - target(k, labels[n], smoothing, K));
+    put_gradient(dlogits + i, gradient, accumulate);
 }

@@ -91,6 +91,7 @@ fn describe(operation: &Operation) -> Result<()> {
     list("in", operation.inputs.iter().map(ToString::to_string).collect())?;
     list("attr", operation.attributes.iter().map(ToString::to_string).collect())?;
     list("out", operation.outputs.iter().map(ToString::to_string).collect())?;
+    list("sum", operation.accumulates.iter().map(|name| format!("added to {name}, if given")).collect())?;
     result("")
 }
 

@@ -12,6 +12,7 @@ pub mod batchnorm;
 pub mod bn_relu_add;
 mod columns;
 pub mod conv3x3;
+mod gradient;
 pub mod linear;
 pub mod maxpool;
 pub mod metrics;
@@ -22,6 +23,8 @@ pub mod reshape;
 pub mod residual_add;
 pub mod sgd;
 pub mod softmax_nll;
+
+pub(crate) use gradient::{Gradient, compute_on_cpu};
 
 use crate::device::Device;
 use crate::error::{Error, Result};

@@ -1,6 +1,7 @@
 //! Reshape: the same elements under another shape. No memory moves, so there is no kernel.
 
 use crate::error::Result;
+use crate::ops::residual_add;
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 
@@ -14,6 +15,7 @@ use crate::tensor::Tensor;
 pub fn reshape(tape: &mut Tape, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     let y = x.reshaped(shape)?;
     let x_saved = x.clone();
-    Ok(tape
-        .record(&[x], y, move |dy, gradients| gradients.accumulate(&x_saved, dy.reshaped(x_saved.shape())?)))
+    Ok(tape.record(&[x], y, move |dy, gradients| {
+        gradients.add(&x_saved, |dx| residual_add::dgrad(&dy.reshaped(x_saved.shape())?, dx))
+    }))
 }

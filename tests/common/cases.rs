@@ -178,6 +178,14 @@ impl Case {
         }
     }
 
+    /// A gradient for the operation to add its own to, under the name of the output that accumulates;
+    /// none if none does.
+    pub fn earlier_gradient(&self, dtype: DType, seed: u64) -> Option<(&'static str, Tensor)> {
+        let name = self.operation().accumulates?;
+        let output = self.operation().outputs.iter().find(|output| output.name == name).unwrap();
+        Some((name, self.tensor(output, dtype, &mut StdRng::seed_from_u64(seed))))
+    }
+
     /// The extents of an operand.
     pub fn shape(&self, operand: &Operand) -> Vec<usize> {
         if operand.axes == "*" {

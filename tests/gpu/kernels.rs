@@ -114,6 +114,15 @@ fn check(device: &Device, cases: &[Case]) {
             let want = want[name].to_f64_vec().unwrap();
             assert_close(&what, &t.to_f64_vec().unwrap(), &want, t.shape(), TOLERANCE);
         }
+        if let Some((name, earlier)) = case.earlier_gradient(DType::F32, seed) {
+            let mut arguments = arguments.clone();
+            arguments.tensors.insert(name.into(), earlier.to_device(device).unwrap());
+            let got = case.operation().run(&mut Tape::no_grad(), &arguments).unwrap();
+            let sum = want[name].to_f64_vec().unwrap().into_iter().zip(earlier.to_f64_vec().unwrap());
+            let sum: Vec<f64> = sum.map(|(want, earlier)| want + earlier).collect();
+            let what = format!("{case}: {name}, accumulating");
+            assert_close(&what, &got[name].to_f64_vec().unwrap(), &sum, earlier.shape(), TOLERANCE);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use cugrad::ops::relu::relu;
 use cugrad::ops::residual_add::residual_add;
 use cugrad::ops::sgd::{self, Sgd};
 use cugrad::ops::softmax_nll::softmax_nll;
+use cugrad::tape::Destination;
 use cugrad::{DType, Device, Tape, Tensor};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -40,8 +41,8 @@ fn dgrad_and_wgrad_are_adjoints_of_fprop() {
         let y = conv3x3(&mut Tape::no_grad(), &x, &filter, None, Products::F32).unwrap();
         let value = dot(&y, &dy);
         let scale = dot(&y, &y).sqrt() * dot(&dy, &dy).sqrt();
-        let by_dgrad = dot(&x, &conv3x3::dgrad(&dy, &filter, Products::F32).unwrap());
-        let by_wgrad = dot(&filter, &conv3x3::wgrad(&x, &dy, Products::F32).unwrap());
+        let by_dgrad = dot(&x, &conv3x3::dgrad(&dy, &filter, Products::F32, Destination::New).unwrap());
+        let by_wgrad = dot(&filter, &conv3x3::wgrad(&x, &dy, Products::F32, Destination::New).unwrap());
         assert!((value - by_dgrad).abs() < 1e-13 * scale, "{value} {by_dgrad}");
         assert!((value - by_wgrad).abs() < 1e-13 * scale, "{value} {by_wgrad}");
     }
@@ -123,7 +124,8 @@ fn max_pool_takes_the_first_of_equals_in_row_major_order() {
     let (y, argmax) = maxpool::fprop(&x, 2).unwrap();
     assert_eq!(y.cpu::<f64>().unwrap(), [1.0, 5.0]);
     assert_eq!(argmax.cpu::<u8>().unwrap(), [0, 1]);
-    let dx = maxpool::dgrad(&tensor(&[10.0, 20.0], &[1, 1, 2, 1]), &argmax, 2).unwrap();
+    let dy = tensor(&[10.0, 20.0], &[1, 1, 2, 1]);
+    let dx = maxpool::dgrad(&dy, &argmax, 2, Destination::New).unwrap();
     assert_eq!(dx.cpu::<f64>().unwrap(), [10.0, 0.0, 0.0, 20.0, 0.0, 0.0, 0.0, 0.0]);
 }
 

@@ -34,6 +34,28 @@ fn f64_is_the_reference() {
 }
 
 #[test]
+fn a_gradient_is_added_to_an_earlier_one() {
+    let mut added = 0;
+    for case in CASES.iter().chain(LARGE_CASES) {
+        let Some((name, earlier)) = case.earlier_gradient(DType::F64, 4) else { continue };
+        let mut arguments = case.arguments(DType::F64, 3);
+        arguments.tensors.insert(name.into(), earlier.clone());
+        let got = case.operation().run(&mut Tape::no_grad(), &arguments).unwrap();
+        for (output, alone) in run(case, DType::F64) {
+            let mut want = alone.to_f64_vec().unwrap();
+            if output == name {
+                let earlier = earlier.to_f64_vec().unwrap();
+                want.iter_mut().zip(&earlier).for_each(|(want, earlier)| *want += earlier);
+                assert_ne!(want, alone.to_f64_vec().unwrap());
+            }
+            assert_eq!(got[output].to_f64_vec().unwrap(), want, "{case}: {output}");
+        }
+        added += 1;
+    }
+    assert!(added > 20, "{added} cases");
+}
+
+#[test]
 fn f32_is_f64_to_1e_5() {
     for case in CASES.iter().chain(LARGE_CASES) {
         let wide = run(case, DType::F64);

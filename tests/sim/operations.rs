@@ -39,18 +39,41 @@ static OUTCOME: LazyLock<Outcome> = LazyLock::new(|| {
     Outcome { failures, launched: log.take().iter().map(|launch| launch.entry.name).collect() }
 });
 
-/// Runs a case on `device`, and notes where it is wrong. Factors that are rounded where they are
-/// multiplied are given rounded to the reference.
+/// Runs a case on `device`, alone and then onto an earlier gradient if it is one that accumulates, and
+/// notes where it is wrong. Factors that are rounded where they are multiplied are given rounded to the
+/// reference.
 fn check(
     device: &Device,
     case: &Case,
     what: &str,
     products: Products,
     failures: &mut Vec<String>,
-    run: impl FnOnce(&Arguments) -> Result<Vec<Tensor>>,
+    run: impl Fn(&Arguments) -> Result<Vec<Tensor>>,
 ) {
-    let want = reference(case.op, &rounded(case.arguments(DType::F64, 3), products));
+    let mut want = reference(case.op, &rounded(case.arguments(DType::F64, 3), products));
     let mut arguments = case.arguments(DType::F32, 3);
+    compare(device, case, what, &arguments, &want, failures, &run);
+    if let Some((name, earlier)) = case.earlier_gradient(DType::F32, 4) {
+        let outputs = case.operation().outputs.iter().zip(&mut want);
+        for (_, want) in outputs.filter(|(output, _)| output.name == name) {
+            want.iter_mut().zip(earlier.to_f64_vec().unwrap()).for_each(|(want, earlier)| *want += earlier);
+        }
+        arguments.tensors.insert(name.into(), earlier);
+        compare(device, case, &format!("{what}, accumulating"), &arguments, &want, failures, &run);
+    }
+}
+
+/// Runs a case on `device`, and notes where it differs from `want`.
+fn compare(
+    device: &Device,
+    case: &Case,
+    what: &str,
+    arguments: &Arguments,
+    want: &[Vec<f64>],
+    failures: &mut Vec<String>,
+    run: impl Fn(&Arguments) -> Result<Vec<Tensor>>,
+) {
+    let mut arguments = arguments.clone();
     for tensor in arguments.tensors.values_mut() {
         *tensor = tensor.to_device(device).unwrap();
     }
@@ -60,7 +83,7 @@ fn check(
         Err(error) => failures.push(format!("{what}: {error}")),
         Ok(got) => {
             assert_eq!(got.len(), want.len(), "{what}: outputs");
-            for ((got, want), output) in got.iter().zip(&want).zip(case.operation().outputs) {
+            for ((got, want), output) in got.iter().zip(want).zip(case.operation().outputs) {
                 let error = relative_error(got, want);
                 // Written so that a NaN fails, too.
                 if !matches!(error.partial_cmp(&TOLERANCE), Some(std::cmp::Ordering::Less)) {

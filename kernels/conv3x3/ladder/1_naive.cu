@@ -1,5 +1,7 @@
 // Rung 1 of the ladder: the equations as they stand, one thread an output, everything from global memory.
 // Each input value is read 9*K times and each filter value N*H*W times; only the caches stand between that and DRAM.
+#include "common/gradient.cuh"
+
 constexpr int BLOCK_THREADS = 256;  // host
 
 // conv3x3_fprop_naive: 3x3 cross-correlation, stride 1, padding 1.
@@ -33,13 +35,13 @@ conv3x3_fprop_naive(const float* __restrict__ x, const float* __restrict__ filte
 // conv3x3_dgrad_naive: input gradient of the 3x3 cross-correlation, stride 1, padding 1.
 //   dx[n,h,w,c] = sum_{k,r,s} dy[n,h+1-r,w+1-s,k] * filter[k,r,s,c]            (terms outside dy are zero; P=H, Q=W)
 // In        dy [N,P,Q,K] f32; filter [K,3,3,C] f32
-// Out       dx [N,H,W,C] f32, overwritten (=)
+// Out       dx [N,H,W,C] f32, overwritten (=), or added to (+=) to accumulate
 // Launch    grid x: blocks of BLOCK_THREADS threads, one element of dx a thread
 // Numerics  f32 accumulation in the order (r,s,k): bitwise repeatable
 // Requires, Cost, Source: as conv3x3_fprop_naive
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
-conv3x3_dgrad_naive(const float* __restrict__ dy, const float* __restrict__ filter, float* __restrict__ dx, int N,
-                    int H, int W, int C, int K) {
+conv3x3_dgrad_naive(const float* __restrict__ dy, const float* __restrict__ filter, float* __restrict__ dx,
+                    int accumulate, int N, int H, int W, int C, int K) {
     const int i = blockIdx.x * BLOCK_THREADS + threadIdx.x;
     if (i >= N * H * W * C) return;
     const int c = i % C, w = i / C % W, h = i / (C * W) % H, n = i / (C * W * H);
@@ -52,19 +54,19 @@ conv3x3_dgrad_naive(const float* __restrict__ dy, const float* __restrict__ filt
             for (int k = 0; k < K; ++k) sum = fmaf(dy_npq[k], filter[((k * 3 + r) * 3 + s) * C + c], sum);
         }
     }
-    dx[i] = sum;
+    put_gradient(dx + i, sum, accumulate);
 }
 
 // conv3x3_wgrad_naive: filter gradient of the 3x3 cross-correlation, stride 1, padding 1.
 //   dfilter[k,r,s,c] = sum_{n,p,q} dy[n,p,q,k] * x[n,p+r-1,q+s-1,c]            (terms outside x are zero; P=H, Q=W)
 // In        x [N,H,W,C] f32; dy [N,P,Q,K] f32
-// Out       dfilter [K,3,3,C] f32, overwritten (=)
+// Out       dfilter [K,3,3,C] f32, overwritten (=), or added to (+=) to accumulate
 // Launch    grid x: blocks of BLOCK_THREADS threads, one element of dfilter a thread
 // Numerics  f32: a sum for each image, pixels ascending, then the images' sums: bitwise repeatable
 // Requires, Cost, Source: as conv3x3_fprop_naive
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
-conv3x3_wgrad_naive(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ dfilter, int N,
-                    int H, int W, int C, int K) {
+conv3x3_wgrad_naive(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ dfilter,
+                    int accumulate, int N, int H, int W, int C, int K) {
     const int i = blockIdx.x * BLOCK_THREADS + threadIdx.x;
     if (i >= K * 9 * C) return;
     const int c = i % C, s = i / C % 3, r = i / (C * 3) % 3, k = i / (C * 9);
@@ -79,5 +81,5 @@ conv3x3_wgrad_naive(const float* __restrict__ x, const float* __restrict__ dy, f
         }
         sum += image;
     }
-    dfilter[i] = sum;
+    put_gradient(dfilter + i, sum, accumulate);
 }

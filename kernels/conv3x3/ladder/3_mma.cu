@@ -84,14 +84,14 @@ conv3x3_fprop_mma(const float* __restrict__ x, const float* __restrict__ filter,
 // conv3x3_dgrad_mma: input gradient of the 3x3 cross-correlation, stride 1, padding 1.
 //   dx[n,h,w,c] = sum_{k,r,s} dy[n,h+1-r,w+1-s,k] * filter[k,r,s,c]            (terms outside dy are zero; P=H, Q=W)
 // In        dy [N,P,Q,K] f32; filter [K,3,3,C] f32
-// Out       dx [N,H,W,C] f32, overwritten (=)
+// Out       dx [N,H,W,C] f32, overwritten (=), or added to (+=) to accumulate
 // Launch    one block of BLOCK_THREADS threads owns BLOCK_ROWS x BLOCK_COLUMNS of dx; grid x: pixels, y: channels
 // Numerics  as conv3x3_fprop_mma, from 0 in the order (2-r,2-s,k)
 // Source    implicit GEMM: gemm_m = pixels, gemm_n = C, gemm_k = 9*K; taps in reverse, as in conv3x3/dgrad.cu
 // Requires, Cost: as conv3x3_fprop_mma
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 2)
-conv3x3_dgrad_mma(const float* __restrict__ dy, const float* __restrict__ filter, float* __restrict__ dx, int N, int H,
-                  int W, int C, int K) {
+conv3x3_dgrad_mma(const float* __restrict__ dy, const float* __restrict__ filter, float* __restrict__ dx, int accumulate,
+                  int N, int H, int W, int C, int K) {
     const int pixels = N * H * W, gemm_k = TAPS * K;
     const int pixel0 = blockIdx.x * MMA_M, c0 = blockIdx.y * MMA_N;
 
@@ -113,7 +113,7 @@ conv3x3_dgrad_mma(const float* __restrict__ dy, const float* __restrict__ filter
                 filter_at[i].advance(MMA_K, K);
             }
         });
-    dx_tile.store(dx, pixels, C, pixel0, c0);
+    dx_tile.store(dx, pixels, C, pixel0, c0, accumulate);
 }
 
 // conv3x3_wgrad_mma: filter gradient of the 3x3 cross-correlation, stride 1, padding 1, over each span of pixels.

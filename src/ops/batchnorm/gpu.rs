@@ -10,7 +10,7 @@ use crate::device::kernels::batchnorm::{
 };
 use crate::device::{Gpu, GpuBuffer};
 use crate::error::Result;
-use crate::ops::{columns::Columns, index32};
+use crate::ops::{Gradient, columns::Columns, index32};
 use crate::tensor::{Tensor, gpu_of};
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ pub fn dgrad(
     eps: f64,
     gamma: &Tensor,
     batch_statistics: bool,
-    dx: &mut Tensor,
+    dx: &mut Gradient,
     dgamma: &mut Tensor,
     dbeta: &mut Tensor,
 ) -> Result<()> {
@@ -122,7 +122,8 @@ pub fn dgrad(
             dgamma: dgamma.gpu()?.ptr(),
             dbeta: dbeta.gpu()?.ptr(),
             batch_statistics: batch_statistics.into(),
-            dx: dx.gpu_mut()?.ptr_mut(),
+            dx: dx.ptr_mut()?,
+            accumulate: dx.accumulate(),
             rows,
             C: c,
             rows_per_block: map.rows_per_block,

@@ -5,8 +5,8 @@ pub(in crate::ops) mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ops::{expect_alike, expect_shape, extents, with_real};
-use crate::tape::Tape;
+use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, extents, residual_add, with_real};
+use crate::tape::{Destination, Gradients, Tape};
 use crate::tensor::Tensor;
 
 const OP: &str = "batchnorm";
@@ -75,6 +75,22 @@ pub struct BatchNormGradients {
     pub dbeta: Tensor,
 }
 
+impl BatchNormGradients {
+    /// Adds those of `gamma` and `beta` to `gradients`, and keeps that of `x`.
+    pub(in crate::ops) fn insert(
+        self,
+        gradients: &mut Gradients,
+        x: &Tensor,
+        gamma: &Tensor,
+        beta: &Tensor,
+    ) -> Result<()> {
+        gradients.insert(x, self.dx)?;
+        // Of C values; `dgrad` itself needs them alone, without those of another use.
+        gradients.add(gamma, |to| residual_add::dgrad(&self.dgamma, to))?;
+        gradients.add(beta, |to| residual_add::dgrad(&self.dbeta, to))
+    }
+}
+
 /// Batch normalisation: `y = (x - mean) / sqrt(var + eps) * gamma + beta`.
 ///
 /// `x` and `y [N,H,W,C]`; `gamma`, `beta`, `mean`, `var [C]`. Returns, with y, the batch's
@@ -113,19 +129,20 @@ pub fn batchnorm(
     let inputs = [x, gamma, beta];
     let (x, gamma, beta) = (x.clone(), gamma.clone(), beta.clone());
     let y = tape.record(&inputs, y, move |dy, gradients| {
-        let BatchNormGradients { dx, dgamma, dbeta } = dgrad(&x, dy, &mean, &var, eps, &gamma, batch)?;
-        gradients.accumulate(&x, dx)?;
-        gradients.accumulate(&gamma, dgamma)?;
-        gradients.accumulate(&beta, dbeta)
+        let dx = gradients.destination(&x);
+        let computed = dgrad(&x, dy, &mean, &var, eps, &gamma, batch, dx)?;
+        computed.insert(gradients, &x, &gamma, &beta)
     });
     Ok((y, computed))
 }
 
-/// The gradients of [`batchnorm`] from its input `x` and its output's gradient `dy`;
+/// The gradients of [`batchnorm`], its input's put into `dx`, from that input `x` and its output's
+/// gradient `dy`;
 /// `batch_statistics` says whether `mean` and `var` are those of `x`, or constants.
 ///
 /// # Errors
 /// As [`batchnorm`].
+#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
 pub fn dgrad(
     x: &Tensor,
     dy: &Tensor,
@@ -134,28 +151,28 @@ pub fn dgrad(
     eps: f64,
     gamma: &Tensor,
     batch_statistics: bool,
+    dx: Destination,
 ) -> Result<BatchNormGradients> {
     let s = BatchNormShape::checked(OP, x, &[("mean", mean), ("var", var), ("gamma", gamma)])?;
     expect_alike(OP, &[("x", x), ("dy", dy)])?;
     expect_shape(OP, "dy as x is:", dy, x.shape())?;
-    let mut dx = x.empty_like(x.shape())?;
+    let mut dx = Gradient::new(OP, "dx as x is:", dx, x, x.shape())?;
     let mut dgamma = x.empty_like(&[s.c])?;
     let mut dbeta = x.empty_like(&[s.c])?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            let (mean, var, gamma) = (mean.cpu()?, var.cpu()?, gamma.cpu()?);
-            let (dx, dgamma, dbeta) = (dx.cpu_mut()?, dgamma.cpu_mut()?, dbeta.cpu_mut()?);
-            cpu::dgrad::<T>(
-                &s, x.cpu()?, dy.cpu()?, mean, var, eps, gamma, batch_statistics, dx, dgamma, dbeta,
-            );
-            Ok(())
+            let (x, dy, mean, var, gamma) = (x.cpu()?, dy.cpu()?, mean.cpu()?, var.cpu()?, gamma.cpu()?);
+            let (dgamma, dbeta) = (dgamma.cpu_mut()?, dbeta.cpu_mut()?);
+            compute_on_cpu([&mut dx], |[dx]| {
+                cpu::dgrad::<T>(&s, x, dy, mean, var, eps, gamma, batch_statistics, dx, dgamma, dbeta)
+            })
         })?,
         Device::Gpu(_) => {
             let (dx, dgamma, dbeta) = (&mut dx, &mut dgamma, &mut dbeta);
             gpu::dgrad(&s, x, dy, mean, var, eps, gamma, batch_statistics, dx, dgamma, dbeta)?
         }
     }
-    Ok(BatchNormGradients { dx, dgamma, dbeta })
+    Ok(BatchNormGradients { dx: dx.into_tensor(), dgamma, dbeta })
 }
 
 /// The mean and the biased variance of each channel of `x [N,H,W,C]`.

@@ -3,6 +3,7 @@
 use crate::device::driver::Ptr;
 use crate::device::kernels::bn_relu_add::{BnReluAddApply, BnReluAddDgrad, BnReluAddGradientSums};
 use crate::error::Result;
+use crate::ops::Gradient;
 use crate::ops::batchnorm::BatchNormShape;
 use crate::ops::batchnorm::gpu::{extents, reduce_gradients};
 use crate::ops::columns::Columns;
@@ -57,7 +58,7 @@ pub fn dgrad(
     gamma: &Tensor,
     beta: &Tensor,
     batch_statistics: bool,
-    dx: &mut Tensor,
+    dx: &mut Gradient,
     dgamma: &mut Tensor,
     dbeta: &mut Tensor,
 ) -> Result<()> {
@@ -94,7 +95,8 @@ pub fn dgrad(
             dgamma: dgamma.gpu()?.ptr(),
             dbeta: dbeta.gpu()?.ptr(),
             batch_statistics: batch_statistics.into(),
-            dx: dx.gpu_mut()?.ptr_mut(),
+            dx: dx.ptr_mut()?,
+            accumulate: dx.accumulate(),
             rows,
             C: c,
             rows_per_block: map.rows_per_block,

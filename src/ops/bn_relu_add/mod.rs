@@ -7,8 +7,8 @@ mod gpu;
 use crate::device::Device;
 use crate::error::Result;
 use crate::ops::batchnorm::{BatchNormGradients, BatchNormShape, BatchStatistics, Statistics, resolve};
-use crate::ops::{expect_alike, expect_shape, with_real};
-use crate::tape::Tape;
+use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, residual_add, with_real};
+use crate::tape::{Destination, Tape};
 use crate::tensor::Tensor;
 
 const OP: &str = "bn_relu_add";
@@ -60,19 +60,19 @@ pub fn bn_relu_add(
     let inputs: Vec<&Tensor> = [x, gamma, beta].into_iter().chain(residual).collect();
     let (x, gamma, beta, residual) = (x.clone(), gamma.clone(), beta.clone(), residual.cloned());
     let y = tape.record(&inputs, y, move |dy, gradients| {
-        let BatchNormGradients { dx, dgamma, dbeta } = dgrad(&x, dy, &mean, &var, eps, &gamma, &beta, batch)?;
-        gradients.accumulate(&x, dx)?;
-        gradients.accumulate(&gamma, dgamma)?;
-        gradients.accumulate(&beta, dbeta)?;
+        let dx = gradients.destination(&x);
+        let computed = dgrad(&x, dy, &mean, &var, eps, &gamma, &beta, batch, dx)?;
+        computed.insert(gradients, &x, &gamma, &beta)?;
         match residual {
-            Some(residual) => gradients.accumulate(&residual, dy.clone()),
+            Some(residual) => gradients.add(&residual, |to| residual_add::dgrad(dy, to)),
             None => Ok(()),
         }
     });
     Ok((y, computed))
 }
 
-/// The gradients of [`bn_relu_add`] from its input `x` and its output's gradient `dy`;
+/// The gradients of [`bn_relu_add`], its input's put into `dx`, from that input `x` and its output's
+/// gradient `dy`;
 /// `batch_statistics` says whether `mean` and `var` are those of `x`, or constants.
 ///
 /// # Errors
@@ -87,27 +87,28 @@ pub fn dgrad(
     gamma: &Tensor,
     beta: &Tensor,
     batch_statistics: bool,
+    dx: Destination,
 ) -> Result<BatchNormGradients> {
     let channels = [("mean", mean), ("var", var), ("gamma", gamma), ("beta", beta)];
     let s = BatchNormShape::checked(OP, x, &channels)?;
     expect_alike(OP, &[("x", x), ("dy", dy)])?;
     expect_shape(OP, "dy as x is:", dy, x.shape())?;
-    let mut dx = x.empty_like(x.shape())?;
+    let mut dx = Gradient::new(OP, "dx as x is:", dx, x, x.shape())?;
     let mut dgamma = x.empty_like(&[s.c])?;
     let mut dbeta = x.empty_like(&[s.c])?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            let (mean, var, gamma, beta) = (mean.cpu()?, var.cpu()?, gamma.cpu()?, beta.cpu()?);
-            let (dx, dgamma, dbeta) = (dx.cpu_mut()?, dgamma.cpu_mut()?, dbeta.cpu_mut()?);
-            cpu::dgrad::<T>(
-                &s, x.cpu()?, dy.cpu()?, mean, var, eps, gamma, beta, batch_statistics, dx, dgamma, dbeta,
-            );
-            Ok(())
+            let (x, dy, mean, var) = (x.cpu()?, dy.cpu()?, mean.cpu()?, var.cpu()?);
+            let (gamma, beta) = (gamma.cpu()?, beta.cpu()?);
+            let (dgamma, dbeta) = (dgamma.cpu_mut()?, dbeta.cpu_mut()?);
+            compute_on_cpu([&mut dx], |[dx]| {
+                cpu::dgrad::<T>(&s, x, dy, mean, var, eps, gamma, beta, batch_statistics, dx, dgamma, dbeta)
+            })
         })?,
         Device::Gpu(_) => {
             let (dx, dgamma, dbeta) = (&mut dx, &mut dgamma, &mut dbeta);
             gpu::dgrad(&s, x, dy, mean, var, eps, gamma, beta, batch_statistics, dx, dgamma, dbeta)?
         }
     }
-    Ok(BatchNormGradients { dx, dgamma, dbeta })
+    Ok(BatchNormGradients { dx: dx.into_tensor(), dgamma, dbeta })
 }

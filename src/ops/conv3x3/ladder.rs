@@ -3,6 +3,7 @@
 
 use super::{Conv3x3Shape, OP, Products, gpu};
 use crate::error::{Error, Result};
+use crate::ops::Gradient;
 use crate::ops::registry::Arguments;
 use crate::tensor::Tensor;
 
@@ -68,16 +69,19 @@ impl Rung {
             "conv3x3_dgrad" => {
                 let (dy, filter) = (a.tensor("dy")?, a.tensor("filter")?);
                 let s = Conv3x3Shape::of_dgrad(dy, filter)?;
-                let mut dx = dy.empty_like(&self.checked(&s)?.x())?;
+                let mut dx =
+                    Gradient::new(OP, "dx [N,H,W,C] =", a.destination("dx"), dy, &self.checked(&s)?.x())?;
                 gpu::dgrad(self, &s, dy, filter, &mut dx)?;
-                Ok(dx)
+                Ok(dx.into_tensor())
             }
             "conv3x3_wgrad" => {
                 let (x, dy) = (a.tensor("x")?, a.tensor("dy")?);
                 let s = Conv3x3Shape::of_wgrad(x, dy)?;
-                let mut dfilter = x.empty_like(&self.checked(&s)?.filter())?;
+                let shape = self.checked(&s)?.filter();
+                let mut dfilter =
+                    Gradient::new(OP, "dfilter [K,3,3,C] =", a.destination("dfilter"), x, &shape)?;
                 gpu::wgrad(self, &s, x, dy, &mut dfilter)?;
-                Ok(dfilter)
+                Ok(dfilter.into_tensor())
             }
             other => Err(Error::Operand {
                 op: OP,

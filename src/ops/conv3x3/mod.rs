@@ -6,8 +6,8 @@ pub mod ladder;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ops::{expect_alike, expect_shape, extents, with_real};
-use crate::tape::Tape;
+use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, extents, with_real};
+use crate::tape::{Destination, Tape};
 use crate::tensor::Tensor;
 use ladder::Rung;
 
@@ -141,71 +141,67 @@ pub fn conv3x3(
     let inputs: Vec<&Tensor> = [x, filter].into_iter().chain(bias).collect();
     let (x, filter, bias) = (x.clone(), filter.clone(), bias.cloned());
     Ok(tape.record(&inputs, y, move |dy, gradients| {
-        if x.requires_grad() {
-            gradients.accumulate(&x, dgrad(dy, &filter, products)?)?;
-        }
-        if filter.requires_grad() {
-            gradients.accumulate(&filter, wgrad(&x, dy, products)?)?;
-        }
+        gradients.add(&x, |dx| dgrad(dy, &filter, products, dx))?;
+        gradients.add(&filter, |dfilter| wgrad(&x, dy, products, dfilter))?;
         match bias {
-            Some(bias) if bias.requires_grad() => gradients.accumulate(&bias, bias_grad(dy)?),
-            _ => Ok(()),
+            Some(bias) => gradients.add(&bias, |dbias| bias_grad(dy, dbias)),
+            None => Ok(()),
         }
     }))
 }
 
-/// The gradient of [`conv3x3`]'s input: `dx [N,H,W,C]` from `dy [N,H,W,K]` and `filter [K,3,3,C]`.
+/// The gradient of [`conv3x3`]'s input, put into `dx [N,H,W,C]`, from `dy [N,H,W,K]` and `filter [K,3,3,C]`.
 ///
 /// # Errors
 /// As [`conv3x3`].
-pub fn dgrad(dy: &Tensor, filter: &Tensor, products: Products) -> Result<Tensor> {
+pub fn dgrad(dy: &Tensor, filter: &Tensor, products: Products, dx: Destination) -> Result<Tensor> {
     let s = Conv3x3Shape::of_dgrad(dy, filter)?;
-    let mut dx = dy.empty_like(&s.x())?;
+    let mut dx = Gradient::new(OP, "dx [N,H,W,C] =", dx, dy, &s.x())?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
             products.on_cpu()?;
-            cpu::dgrad::<T>(&s, dy.cpu()?, filter.cpu()?, dx.cpu_mut()?);
-            Ok(())
+            let (dy, filter) = (dy.cpu()?, filter.cpu()?);
+            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(&s, dy, filter, dx))
         })?,
         Device::Gpu(_) => gpu::dgrad(Rung::of(products, &s), &s, dy, filter, &mut dx)?,
     }
-    Ok(dx)
+    Ok(dx.into_tensor())
 }
 
-/// The gradient of [`conv3x3`]'s filter: `dfilter [K,3,3,C]` from `x [N,H,W,C]` and `dy [N,H,W,K]`.
+/// The gradient of [`conv3x3`]'s filter, put into `dfilter [K,3,3,C]`, from `x [N,H,W,C]` and `dy [N,H,W,K]`.
 ///
 /// # Errors
 /// As [`conv3x3`].
-pub fn wgrad(x: &Tensor, dy: &Tensor, products: Products) -> Result<Tensor> {
+pub fn wgrad(x: &Tensor, dy: &Tensor, products: Products, dfilter: Destination) -> Result<Tensor> {
     let s = Conv3x3Shape::of_wgrad(x, dy)?;
-    let mut dfilter = x.empty_like(&s.filter())?;
+    let mut dfilter = Gradient::new(OP, "dfilter [K,3,3,C] =", dfilter, x, &s.filter())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
             products.on_cpu()?;
-            cpu::wgrad::<T>(&s, x.cpu()?, dy.cpu()?, dfilter.cpu_mut()?);
-            Ok(())
+            let (x, dy) = (x.cpu()?, dy.cpu()?);
+            compute_on_cpu([&mut dfilter], |[dfilter]| cpu::wgrad::<T>(&s, x, dy, dfilter))
         })?,
         Device::Gpu(_) => gpu::wgrad(Rung::of(products, &s), &s, x, dy, &mut dfilter)?,
     }
-    Ok(dfilter)
+    Ok(dfilter.into_tensor())
 }
 
-/// The gradient of [`conv3x3`]'s bias: `dbias [K]`, the sum of `dy [N,H,W,K]` over N, H and W.
+/// The gradient of [`conv3x3`]'s bias, put into `dbias [K]`: the sum of `dy [N,H,W,K]` over N, H and W.
 ///
 /// # Errors
 /// As [`conv3x3`].
-pub fn bias_grad(dy: &Tensor) -> Result<Tensor> {
+pub fn bias_grad(dy: &Tensor, dbias: Destination) -> Result<Tensor> {
     expect_alike(OP, &[("dy", dy)])?;
     let [n, h, w, k] = extents(OP, "dy [N,H,W,K]", dy)?;
     // The sum does not depend on the input's channels.
     let s = Conv3x3Shape { n, h, w, c: 1, k };
-    let mut dbias = dy.empty_like(&[k])?;
+    let mut dbias = Gradient::new(OP, "dbias [K] =", dbias, dy, &[k])?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
-            cpu::bias_grad::<T>(&s, dy.cpu()?, dbias.cpu_mut()?);
-            Ok(())
+            let dy = dy.cpu()?;
+            compute_on_cpu([&mut dbias], |[dbias]| cpu::bias_grad::<T>(&s, dy, dbias))
         })?,
         Device::Gpu(_) => gpu::bias_grad(&s, dy, &mut dbias)?,
     }
-    Ok(dbias)
+    Ok(dbias.into_tensor())
 }

@@ -6,7 +6,7 @@ use crate::device::kernels::linear::{
     BLOCK_THREADS, COLUMNS, LinearBiasGrad, LinearDgrad, LinearFprop, LinearWgrad, WARPS,
 };
 use crate::error::Result;
-use crate::ops::index32;
+use crate::ops::{Gradient, index32};
 use crate::tensor::{Tensor, gpu_of};
 
 /// N, C and K, whose products the kernels index by.
@@ -33,12 +33,13 @@ pub fn fprop(s: &LinearShape, x: &Tensor, weight: &Tensor, bias: &Tensor, y: &mu
 }
 
 /// dx = dy weight
-pub fn dgrad(s: &LinearShape, dy: &Tensor, weight: &Tensor, dx: &mut Tensor) -> Result<()> {
+pub fn dgrad(s: &LinearShape, dy: &Tensor, weight: &Tensor, dx: &mut Gradient) -> Result<()> {
     let (n, c, k) = extents(s)?;
     let kernel = LinearDgrad {
         dy: dy.gpu()?.ptr(),
         weight: weight.gpu()?.ptr(),
-        dx: dx.gpu_mut()?.ptr_mut(),
+        dx: dx.ptr_mut()?,
+        accumulate: dx.accumulate(),
         N: n,
         C: c,
         K: k,
@@ -47,12 +48,13 @@ pub fn dgrad(s: &LinearShape, dy: &Tensor, weight: &Tensor, dx: &mut Tensor) -> 
 }
 
 /// dweight = dyᵀ x
-pub fn wgrad(s: &LinearShape, x: &Tensor, dy: &Tensor, dweight: &mut Tensor) -> Result<()> {
+pub fn wgrad(s: &LinearShape, x: &Tensor, dy: &Tensor, dweight: &mut Gradient) -> Result<()> {
     let (n, c, k) = extents(s)?;
     let kernel = LinearWgrad {
         x: x.gpu()?.ptr(),
         dy: dy.gpu()?.ptr(),
-        dweight: dweight.gpu_mut()?.ptr_mut(),
+        dweight: dweight.ptr_mut()?,
+        accumulate: dweight.accumulate(),
         N: n,
         C: c,
         K: k,
@@ -61,8 +63,14 @@ pub fn wgrad(s: &LinearShape, x: &Tensor, dy: &Tensor, dweight: &mut Tensor) -> 
 }
 
 /// dbias = the sum of dy over the batch
-pub fn bias_grad(s: &LinearShape, dy: &Tensor, dbias: &mut Tensor) -> Result<()> {
+pub fn bias_grad(s: &LinearShape, dy: &Tensor, dbias: &mut Gradient) -> Result<()> {
     let (n, _, k) = extents(s)?;
-    let kernel = LinearBiasGrad { dy: dy.gpu()?.ptr(), dbias: dbias.gpu_mut()?.ptr_mut(), N: n, K: k };
+    let kernel = LinearBiasGrad {
+        dy: dy.gpu()?.ptr(),
+        dbias: dbias.ptr_mut()?,
+        accumulate: dbias.accumulate(),
+        N: n,
+        K: k,
+    };
     gpu_of(dy)?.launch(&kernel, Grid::linear(s.k.div_ceil(COLUMNS as usize), BLOCK_THREADS))
 }

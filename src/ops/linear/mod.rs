@@ -5,8 +5,8 @@ mod gpu;
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::ops::{expect_alike, expect_shape, extents, with_real};
-use crate::tape::Tape;
+use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, extents, with_real};
+use crate::tape::{Destination, Tape};
 use crate::tensor::Tensor;
 
 const OP: &str = "linear";
@@ -54,77 +54,70 @@ pub fn linear(tape: &mut Tape, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Re
     let inputs = [x, weight, bias];
     let (x, weight, bias) = (x.clone(), weight.clone(), bias.clone());
     Ok(tape.record(&inputs, y, move |dy, gradients| {
-        if x.requires_grad() {
-            gradients.accumulate(&x, dgrad(dy, &weight)?)?;
-        }
-        if weight.requires_grad() {
-            gradients.accumulate(&weight, wgrad(&x, dy)?)?;
-        }
-        if bias.requires_grad() {
-            gradients.accumulate(&bias, bias_grad(dy)?)?;
-        }
-        Ok(())
+        gradients.add(&x, |dx| dgrad(dy, &weight, dx))?;
+        gradients.add(&weight, |dweight| wgrad(&x, dy, dweight))?;
+        gradients.add(&bias, |dbias| bias_grad(dy, dbias))
     }))
 }
 
-/// The gradient of [`linear`]'s input: `dx [N,C]` from `dy [N,K]` and `weight [K,C]`.
+/// The gradient of [`linear`]'s input, put into `dx [N,C]`, from `dy [N,K]` and `weight [K,C]`.
 ///
 /// # Errors
 /// As [`linear`].
-pub fn dgrad(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub fn dgrad(dy: &Tensor, weight: &Tensor, dx: Destination) -> Result<Tensor> {
     expect_alike(OP, &[("dy", dy), ("weight", weight)])?;
     let [n, _] = extents(OP, "dy [N,K]", dy)?;
     let [k, c] = extents(OP, "weight [K,C]", weight)?;
     expect_shape(OP, "dy [N,K] with the weight's K:", dy, &[n, k])?;
     let s = LinearShape { n, c, k };
-    let mut dx = dy.empty_like(&[n, c])?;
+    let mut dx = Gradient::new(OP, "dx [N,C] =", dx, dy, &[n, c])?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
-            cpu::dgrad::<T>(&s, dy.cpu()?, weight.cpu()?, dx.cpu_mut()?);
-            Ok(())
+            let (dy, weight) = (dy.cpu()?, weight.cpu()?);
+            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(&s, dy, weight, dx))
         })?,
         Device::Gpu(_) => gpu::dgrad(&s, dy, weight, &mut dx)?,
     }
-    Ok(dx)
+    Ok(dx.into_tensor())
 }
 
-/// The gradient of [`linear`]'s weight: `dweight [K,C]` from `x [N,C]` and `dy [N,K]`.
+/// The gradient of [`linear`]'s weight, put into `dweight [K,C]`, from `x [N,C]` and `dy [N,K]`.
 ///
 /// # Errors
 /// As [`linear`].
-pub fn wgrad(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+pub fn wgrad(x: &Tensor, dy: &Tensor, dweight: Destination) -> Result<Tensor> {
     expect_alike(OP, &[("x", x), ("dy", dy)])?;
     let [n, c] = extents(OP, "x [N,C]", x)?;
     let [_, k] = extents(OP, "dy [N,K]", dy)?;
     expect_shape(OP, "dy [N,K] with the N of x:", dy, &[n, k])?;
     let s = LinearShape { n, c, k };
-    let mut dweight = x.empty_like(&[k, c])?;
+    let mut dweight = Gradient::new(OP, "dweight [K,C] =", dweight, x, &[k, c])?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            cpu::wgrad::<T>(&s, x.cpu()?, dy.cpu()?, dweight.cpu_mut()?);
-            Ok(())
+            let (x, dy) = (x.cpu()?, dy.cpu()?);
+            compute_on_cpu([&mut dweight], |[dweight]| cpu::wgrad::<T>(&s, x, dy, dweight))
         })?,
         Device::Gpu(_) => gpu::wgrad(&s, x, dy, &mut dweight)?,
     }
-    Ok(dweight)
+    Ok(dweight.into_tensor())
 }
 
-/// The gradient of [`linear`]'s bias: `dbias [K]`, the sum of `dy [N,K]` over N.
+/// The gradient of [`linear`]'s bias, put into `dbias [K]`: the sum of `dy [N,K]` over N.
 ///
 /// # Errors
 /// As [`linear`].
-pub fn bias_grad(dy: &Tensor) -> Result<Tensor> {
+pub fn bias_grad(dy: &Tensor, dbias: Destination) -> Result<Tensor> {
     expect_alike(OP, &[("dy", dy)])?;
     let [n, k] = extents(OP, "dy [N,K]", dy)?;
     // The sum does not depend on the layer's inputs.
     let s = LinearShape { n, c: 1, k };
-    let mut dbias = dy.empty_like(&[k])?;
+    let mut dbias = Gradient::new(OP, "dbias [K] =", dbias, dy, &[k])?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
-            cpu::bias_grad::<T>(&s, dy.cpu()?, dbias.cpu_mut()?);
-            Ok(())
+            let dy = dy.cpu()?;
+            compute_on_cpu([&mut dbias], |[dbias]| cpu::bias_grad::<T>(&s, dy, dbias))
         })?,
         Device::Gpu(_) => gpu::bias_grad(&s, dy, &mut dbias)?,
     }
-    Ok(dbias)
+    Ok(dbias.into_tensor())
 }

@@ -4,7 +4,7 @@ use super::{MaxPoolShape, OP};
 use crate::device::driver::Grid;
 use crate::device::kernels::maxpool::{BLOCK_THREADS, MaxpoolDgrad, MaxpoolFprop};
 use crate::error::Result;
-use crate::ops::index32;
+use crate::ops::{Gradient, index32};
 use crate::tensor::{Tensor, gpu_of};
 
 /// The extents that the kernels take: W, C and the window.
@@ -34,12 +34,13 @@ pub fn fprop(s: &MaxPoolShape, x: &Tensor, y: &mut Tensor, argmax: &mut Tensor) 
 }
 
 /// dx = dy at each window's maximum, else 0
-pub fn dgrad(s: &MaxPoolShape, dy: &Tensor, argmax: &Tensor, dx: &mut Tensor) -> Result<()> {
+pub fn dgrad(s: &MaxPoolShape, dy: &Tensor, argmax: &Tensor, dx: &mut Gradient) -> Result<()> {
     let (w, c, window) = extents(s)?;
     let kernel = MaxpoolDgrad {
         dy: dy.gpu()?.ptr(),
         argmax: argmax.gpu()?.ptr(),
-        dx: dx.gpu_mut()?.ptr_mut(),
+        dx: dx.ptr_mut()?,
+        accumulate: dx.accumulate(),
         W: w,
         C: c,
         window,

@@ -5,8 +5,8 @@ mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ops::{expect_alike, expect_dtype, expect_shape, extents, with_real};
-use crate::tape::Tape;
+use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_dtype, expect_shape, extents, with_real};
+use crate::tape::{Destination, Tape};
 use crate::tensor::{DType, Tensor};
 
 const OP: &str = "maxpool";
@@ -66,7 +66,7 @@ impl MaxPoolShape {
 pub fn maxpool(tape: &mut Tape, x: &Tensor, window: usize) -> Result<Tensor> {
     let (y, argmax) = fprop(x, window)?;
     let saved = x.clone();
-    Ok(tape.record(&[x], y, move |dy, gradients| gradients.accumulate(&saved, dgrad(dy, &argmax, window)?)))
+    Ok(tape.record(&[x], y, move |dy, gradients| gradients.add(&saved, |dx| dgrad(dy, &argmax, window, dx))))
 }
 
 /// [`maxpool`] without a tape, and with it `argmax`: the place of each largest element in its
@@ -90,12 +90,12 @@ pub fn fprop(x: &Tensor, window: usize) -> Result<(Tensor, Tensor)> {
     Ok((y, argmax))
 }
 
-/// The gradient of [`maxpool`]'s input, `[N,P·window,Q·window,C]`, from `dy [N,P,Q,C]` and the places
-/// `argmax` that [`fprop`] found.
+/// The gradient of [`maxpool`]'s input, `[N,P·window,Q·window,C]`, put into `dx`, from `dy [N,P,Q,C]` and
+/// the places `argmax` that [`fprop`] found.
 ///
 /// # Errors
 /// As [`maxpool`].
-pub fn dgrad(dy: &Tensor, argmax: &Tensor, window: usize) -> Result<Tensor> {
+pub fn dgrad(dy: &Tensor, argmax: &Tensor, window: usize, dx: Destination) -> Result<Tensor> {
     expect_alike(OP, &[("dy", dy)])?;
     expect_dtype(OP, "argmax", argmax, DType::U8, &dy.device())?;
     let [n, p, q, c] = extents(OP, "dy [N,P,Q,C]", dy)?;
@@ -112,13 +112,13 @@ pub fn dgrad(dy: &Tensor, argmax: &Tensor, window: usize) -> Result<Tensor> {
             });
         }
     }
-    let mut dx = dy.empty_like(&s.x())?;
+    let mut dx = Gradient::new(OP, "dx [N,H,W,C] =", dx, dy, &s.x())?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
-            cpu::dgrad::<T>(&s, dy.cpu()?, argmax.cpu()?, dx.cpu_mut()?);
-            Ok(())
+            let (dy, argmax) = (dy.cpu()?, argmax.cpu()?);
+            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(&s, dy, argmax, dx))
         })?,
         Device::Gpu(_) => gpu::dgrad(&s, dy, argmax, &mut dx)?,
     }
-    Ok(dx)
+    Ok(dx.into_tensor())
 }

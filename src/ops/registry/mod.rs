@@ -10,7 +10,7 @@ pub(crate) use inputs::InputShape;
 pub use table::OPERATIONS;
 
 use crate::error::{Error, Result};
-use crate::tape::Tape;
+use crate::tape::{Destination, Tape};
 use crate::tensor::{DType, Tensor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +28,9 @@ pub struct Operation {
     pub attributes: &'static [Attribute],
     /// The tensors it gives.
     pub outputs: &'static [Operand],
+    /// The output that is added to the tensor of its name, where one is given: a gradient that
+    /// accumulates.
+    pub accumulates: Option<&'static str>,
     /// Computes the outputs, in their order.
     run: fn(&mut Tape, &Arguments) -> Result<Vec<Tensor>>,
 }
@@ -120,7 +123,9 @@ impl Operation {
                 _ => {}
             }
         }
-        let known = |name: &str| self.inputs.iter().any(|operand| operand.name == name);
+        let known = |name: &str| {
+            self.inputs.iter().any(|operand| operand.name == name) || self.accumulates == Some(name)
+        };
         if let Some(name) = arguments.tensors.keys().find(|name| !known(name)) {
             let names: Vec<&str> = self.inputs.iter().map(|operand| operand.name).collect();
             return Err(self.wrong(format!("the tensors {}", names.join(", ")), format!("`{name}`")));
@@ -197,6 +202,11 @@ impl Arguments {
 
     pub(crate) fn optional(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
+    }
+
+    /// Where the gradient `name` goes: onto the tensor of that name, if there is one.
+    pub(crate) fn destination(&self, name: &str) -> Destination {
+        self.optional(name).map_or(Destination::New, |sum| Destination::Onto(sum.clone()))
     }
 
     fn number(&self, name: &str) -> Result<f64> {

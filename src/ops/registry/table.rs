@@ -22,6 +22,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,H,W,C"), real("filter", "K,3,3,C"), optional(real("bias", "K"))],
         attributes: &[],
         outputs: &[real("y", "N,H,W,K")],
+        accumulates: None,
         run: |tape, a| {
             let (x, filter, bias) = (a.tensor("x")?, a.tensor("filter")?, a.optional("bias"));
             one(conv3x3(tape, x, filter, bias, Products::F32)?)
@@ -33,7 +34,10 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("dy", "N,H,W,K"), real("filter", "K,3,3,C")],
         attributes: &[],
         outputs: &[real("dx", "N,H,W,C")],
-        run: |_, a| one(conv3x3::dgrad(a.tensor("dy")?, a.tensor("filter")?, Products::F32)?),
+        accumulates: Some("dx"),
+        run: |_, a| {
+            one(conv3x3::dgrad(a.tensor("dy")?, a.tensor("filter")?, Products::F32, a.destination("dx"))?)
+        },
     },
     Operation {
         name: "conv3x3_wgrad",
@@ -41,7 +45,10 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,H,W,C"), real("dy", "N,H,W,K")],
         attributes: &[],
         outputs: &[real("dfilter", "K,3,3,C")],
-        run: |_, a| one(conv3x3::wgrad(a.tensor("x")?, a.tensor("dy")?, Products::F32)?),
+        accumulates: Some("dfilter"),
+        run: |_, a| {
+            one(conv3x3::wgrad(a.tensor("x")?, a.tensor("dy")?, Products::F32, a.destination("dfilter"))?)
+        },
     },
     Operation {
         name: "conv3x3_bias_grad",
@@ -49,7 +56,8 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("dy", "N,H,W,K")],
         attributes: &[],
         outputs: &[real("dbias", "K")],
-        run: |_, a| one(conv3x3::bias_grad(a.tensor("dy")?)?),
+        accumulates: Some("dbias"),
+        run: |_, a| one(conv3x3::bias_grad(a.tensor("dy")?, a.destination("dbias"))?),
     },
     Operation {
         name: "batchnorm_fprop",
@@ -57,6 +65,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,H,W,C"), real("gamma", "C"), real("beta", "C")],
         attributes: &[EPS],
         outputs: &[real("y", "N,H,W,C"), real("mean", "C"), positive("var", "C")],
+        accumulates: None,
         run: |tape, a| {
             let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
             normalized(batchnorm(tape, x, gamma, beta, a.number("eps")?, Statistics::Batch)?)
@@ -74,6 +83,7 @@ pub static OPERATIONS: &[Operation] = &[
         ],
         attributes: &[EPS],
         outputs: &[real("y", "N,H,W,C")],
+        accumulates: None,
         run: |tape, a| {
             let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
             let statistics = Statistics::Running { mean: a.tensor("mean")?, var: a.tensor("var")? };
@@ -93,11 +103,12 @@ pub static OPERATIONS: &[Operation] = &[
         ],
         attributes: &[EPS, BATCH_STATISTICS],
         outputs: &[real("dx", "N,H,W,C"), real("dgamma", "C"), real("dbeta", "C")],
+        accumulates: Some("dx"),
         run: |_, a| {
             let (mean, var, gamma) = (a.tensor("mean")?, a.tensor("var")?, a.tensor("gamma")?);
             let (eps, batch) = (a.number("eps")?, a.flag("batch_statistics")?);
             let (x, dy) = (a.tensor("x")?, a.tensor("dy")?);
-            gradients(batchnorm::dgrad(x, dy, mean, var, eps, gamma, batch)?)
+            gradients(batchnorm::dgrad(x, dy, mean, var, eps, gamma, batch, a.destination("dx"))?)
         },
     },
     Operation {
@@ -112,6 +123,7 @@ pub static OPERATIONS: &[Operation] = &[
         ],
         attributes: &[required("rows"), default("momentum", 0.1)],
         outputs: &[real("running_mean", "C"), positive("running_var", "C")],
+        accumulates: None,
         run: |_, a| {
             let batch = BatchStatistics { mean: a.tensor("mean")?.clone(), var: a.tensor("var")?.clone() };
             let (mut mean, mut var) = (a.tensor("running_mean")?.clone(), a.tensor("running_var")?.clone());
@@ -131,6 +143,7 @@ pub static OPERATIONS: &[Operation] = &[
         ],
         attributes: &[EPS],
         outputs: &[real("y", "N,H,W,C"), real("mean", "C"), positive("var", "C")],
+        accumulates: None,
         run: |tape, a| {
             let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
             let (eps, residual) = (a.number("eps")?, a.optional("residual"));
@@ -150,6 +163,7 @@ pub static OPERATIONS: &[Operation] = &[
         ],
         attributes: &[EPS],
         outputs: &[real("y", "N,H,W,C")],
+        accumulates: None,
         run: |tape, a| {
             let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
             let statistics = Statistics::Running { mean: a.tensor("mean")?, var: a.tensor("var")? };
@@ -170,12 +184,14 @@ pub static OPERATIONS: &[Operation] = &[
         ],
         attributes: &[EPS, BATCH_STATISTICS],
         outputs: &[real("dx", "N,H,W,C"), real("dgamma", "C"), real("dbeta", "C")],
+        accumulates: Some("dx"),
         run: |_, a| {
             let (mean, var) = (a.tensor("mean")?, a.tensor("var")?);
             let (gamma, beta) = (a.tensor("gamma")?, a.tensor("beta")?);
             let (eps, batch) = (a.number("eps")?, a.flag("batch_statistics")?);
             let (x, dy) = (a.tensor("x")?, a.tensor("dy")?);
-            gradients(bn_relu_add::dgrad(x, dy, mean, var, eps, gamma, beta, batch)?)
+            let dx = a.destination("dx");
+            gradients(bn_relu_add::dgrad(x, dy, mean, var, eps, gamma, beta, batch, dx)?)
         },
     },
     Operation {
@@ -184,6 +200,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,H,W,C")],
         attributes: &[required("window")],
         outputs: &[real("y", "N,P,Q,C")],
+        accumulates: None,
         run: |tape, a| one(maxpool(tape, a.tensor("x")?, a.count("window")?)?),
     },
     Operation {
@@ -192,6 +209,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,H,W,C")],
         attributes: &[required("window")],
         outputs: &[real("y", "N,P,Q,C"), operand("argmax", "N,P,Q,C", Values::Place)],
+        accumulates: None,
         run: |_, a| {
             let (y, argmax) = maxpool::fprop(a.tensor("x")?, a.count("window")?)?;
             Ok(vec![y, argmax])
@@ -203,7 +221,15 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("dy", "N,P,Q,C"), operand("argmax", "N,P,Q,C", Values::Place)],
         attributes: &[required("window")],
         outputs: &[real("dx", "N,H,W,C")],
-        run: |_, a| one(maxpool::dgrad(a.tensor("dy")?, a.tensor("argmax")?, a.count("window")?)?),
+        accumulates: Some("dx"),
+        run: |_, a| {
+            one(maxpool::dgrad(
+                a.tensor("dy")?,
+                a.tensor("argmax")?,
+                a.count("window")?,
+                a.destination("dx"),
+            )?)
+        },
     },
     Operation {
         name: "relu_fprop",
@@ -211,6 +237,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "*")],
         attributes: &[],
         outputs: &[real("y", "*")],
+        accumulates: None,
         run: |tape, a| one(relu(tape, a.tensor("x")?)?),
     },
     Operation {
@@ -219,7 +246,8 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("y", "*"), real("dy", "*")],
         attributes: &[],
         outputs: &[real("dx", "*")],
-        run: |_, a| one(relu::dgrad(a.tensor("y")?, a.tensor("dy")?)?),
+        accumulates: Some("dx"),
+        run: |_, a| one(relu::dgrad(a.tensor("y")?, a.tensor("dy")?, a.destination("dx"))?),
     },
     Operation {
         name: "residual_add_fprop",
@@ -227,6 +255,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("a", "*"), real("b", "*")],
         attributes: &[],
         outputs: &[real("y", "*")],
+        accumulates: None,
         run: |tape, a| one(residual_add(tape, a.tensor("a")?, a.tensor("b")?)?),
     },
     Operation {
@@ -235,6 +264,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,C"), real("weight", "K,C"), real("bias", "K")],
         attributes: &[],
         outputs: &[real("y", "N,K")],
+        accumulates: None,
         run: |tape, a| one(linear(tape, a.tensor("x")?, a.tensor("weight")?, a.tensor("bias")?)?),
     },
     Operation {
@@ -243,7 +273,8 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("dy", "N,K"), real("weight", "K,C")],
         attributes: &[],
         outputs: &[real("dx", "N,C")],
-        run: |_, a| one(linear::dgrad(a.tensor("dy")?, a.tensor("weight")?)?),
+        accumulates: Some("dx"),
+        run: |_, a| one(linear::dgrad(a.tensor("dy")?, a.tensor("weight")?, a.destination("dx"))?),
     },
     Operation {
         name: "linear_wgrad",
@@ -251,7 +282,8 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("x", "N,C"), real("dy", "N,K")],
         attributes: &[],
         outputs: &[real("dweight", "K,C")],
-        run: |_, a| one(linear::wgrad(a.tensor("x")?, a.tensor("dy")?)?),
+        accumulates: Some("dweight"),
+        run: |_, a| one(linear::wgrad(a.tensor("x")?, a.tensor("dy")?, a.destination("dweight"))?),
     },
     Operation {
         name: "linear_bias_grad",
@@ -259,7 +291,8 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("dy", "N,K")],
         attributes: &[],
         outputs: &[real("dbias", "K")],
-        run: |_, a| one(linear::bias_grad(a.tensor("dy")?)?),
+        accumulates: Some("dbias"),
+        run: |_, a| one(linear::bias_grad(a.tensor("dy")?, a.destination("dbias"))?),
     },
     Operation {
         name: "softmax_nll_fprop",
@@ -268,6 +301,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("logits", "N,K"), operand("labels", "N", Values::Index("K"))],
         attributes: &[default("smoothing", 0.0)],
         outputs: &[real("loss", "1")],
+        accumulates: None,
         run: |tape, a| {
             one(softmax_nll(tape, a.tensor("logits")?, a.tensor("labels")?, a.number("smoothing")?)?)
         },
@@ -278,6 +312,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("logits", "N,K"), operand("labels", "N", Values::Index("K"))],
         attributes: &[default("smoothing", 0.0)],
         outputs: &[real("log_probs", "N,K"), real("losses", "N")],
+        accumulates: None,
         run: |_, a| {
             let (logits, labels) = (a.tensor("logits")?, a.tensor("labels")?);
             let computed = softmax_nll::fprop(logits, labels, a.number("smoothing")?)?;
@@ -290,9 +325,11 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("log_probs", "N,K"), operand("labels", "N", Values::Index("K")), real("dloss", "1")],
         attributes: &[default("smoothing", 0.0)],
         outputs: &[real("dlogits", "N,K")],
+        accumulates: Some("dlogits"),
         run: |_, a| {
             let (log_probs, labels) = (a.tensor("log_probs")?, a.tensor("labels")?);
-            one(softmax_nll::dgrad(log_probs, labels, a.number("smoothing")?, a.tensor("dloss")?)?)
+            let (smoothing, dloss) = (a.number("smoothing")?, a.tensor("dloss")?);
+            one(softmax_nll::dgrad(log_probs, labels, smoothing, dloss, a.destination("dlogits"))?)
         },
     },
     Operation {
@@ -301,6 +338,7 @@ pub static OPERATIONS: &[Operation] = &[
         inputs: &[real("logits", "N,K"), operand("labels", "N", Values::Index("K"))],
         attributes: &[],
         outputs: &[operand("count", "1", Values::Count)],
+        accumulates: None,
         run: |_, a| one(metrics::correct(a.tensor("logits")?, a.tensor("labels")?)?),
     },
     Operation {
@@ -315,6 +353,7 @@ pub static OPERATIONS: &[Operation] = &[
             default("nesterov", 0.0),
         ],
         outputs: &[real("param", "*"), real("velocity", "*")],
+        accumulates: None,
         run: |_, a| {
             let h = Sgd {
                 momentum: a.number("momentum")?,
@@ -339,6 +378,7 @@ pub static OPERATIONS: &[Operation] = &[
         ],
         attributes: &[],
         outputs: &[real("x", "N,32,32,3")],
+        accumulates: None,
         run: |_, a| {
             let normalization = Normalization { mean: a.triple("mean")?, std: a.triple("std")? };
             let (images, index, choices) = (a.tensor("images")?, a.tensor("index")?, a.tensor("choices")?);

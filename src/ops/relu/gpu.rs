@@ -4,7 +4,7 @@ use super::OP;
 use crate::device::driver::Grid;
 use crate::device::kernels::relu::{BLOCK_THREADS, ReluDgrad, ReluFprop, THREAD_ELEMENTS};
 use crate::error::Result;
-use crate::ops::index32;
+use crate::ops::{Gradient, index32};
 use crate::tensor::{Tensor, gpu_of};
 
 fn grid(count: usize) -> Grid {
@@ -18,10 +18,13 @@ pub fn fprop(x: &Tensor, y: &mut Tensor) -> Result<()> {
 }
 
 /// dx = dy where y > 0, else 0
-pub fn dgrad(y: &Tensor, dy: &Tensor, dx: &mut Tensor) -> Result<()> {
-    let count = index32(OP, y.len())?;
-    gpu_of(y)?.launch(
-        &ReluDgrad { y: y.gpu()?.ptr(), dy: dy.gpu()?.ptr(), dx: dx.gpu_mut()?.ptr_mut(), count },
-        grid(y.len()),
-    )
+pub fn dgrad(y: &Tensor, dy: &Tensor, dx: &mut Gradient) -> Result<()> {
+    let kernel = ReluDgrad {
+        y: y.gpu()?.ptr(),
+        dy: dy.gpu()?.ptr(),
+        dx: dx.ptr_mut()?,
+        accumulate: dx.accumulate(),
+        count: index32(OP, y.len())?,
+    };
+    gpu_of(y)?.launch(&kernel, grid(y.len()))
 }

@@ -5,8 +5,8 @@ mod gpu;
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::ops::{expect_alike, expect_shape, with_real};
-use crate::tape::Tape;
+use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, with_real};
+use crate::tape::{Destination, Tape};
 use crate::tensor::Tensor;
 
 const OP: &str = "relu";
@@ -31,23 +31,23 @@ pub fn relu(tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
         Device::Gpu(_) => gpu::fprop(x, &mut y)?,
     }
     let (x_saved, y_saved) = (x.clone(), y.clone());
-    Ok(tape.record(&[x], y, move |dy, gradients| gradients.accumulate(&x_saved, dgrad(&y_saved, dy)?)))
+    Ok(tape.record(&[x], y, move |dy, gradients| gradients.add(&x_saved, |dx| dgrad(&y_saved, dy, dx))))
 }
 
-/// The gradient of [`relu`]'s input, from its output `y` and the output's gradient `dy`.
+/// The gradient of [`relu`]'s input, put into `dx`, from its output `y` and the output's gradient `dy`.
 ///
 /// # Errors
 /// As [`relu`].
-pub fn dgrad(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
+pub fn dgrad(y: &Tensor, dy: &Tensor, dx: Destination) -> Result<Tensor> {
     expect_alike(OP, &[("y", y), ("dy", dy)])?;
     expect_shape(OP, "dy", dy, y.shape())?;
-    let mut dx = y.empty_like(y.shape())?;
+    let mut dx = Gradient::new(OP, "dx as y is:", dx, y, y.shape())?;
     match y.device() {
         Device::Cpu => with_real!(OP, y.dtype(), T => {
-            cpu::dgrad::<T>(y.cpu()?, dy.cpu()?, dx.cpu_mut()?);
-            Ok(())
+            let (y, dy) = (y.cpu()?, dy.cpu()?);
+            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(y, dy, dx))
         })?,
         Device::Gpu(_) => gpu::dgrad(y, dy, &mut dx)?,
     }
-    Ok(dx)
+    Ok(dx.into_tensor())
 }

@@ -6,7 +6,7 @@ mod gpu;
 use crate::device::Device;
 use crate::error::Result;
 use crate::ops::{expect_alike, expect_shape, with_real};
-use crate::tape::Tape;
+use crate::tape::{Destination, Tape};
 use crate::tensor::Tensor;
 
 const OP: &str = "residual_add";
@@ -14,7 +14,7 @@ const OP: &str = "residual_add";
 /// Elementwise sum of two tensors of one shape: `y = a + b`.
 ///
 /// # Gradient
-/// `da = dy`, `db = dy`; no kernel runs.
+/// `da = dy`, `db = dy`, see [`dgrad`].
 ///
 /// # Errors
 /// [`crate::Error::Shape`] names both shapes; [`crate::Error::Launch`] names the kernel.
@@ -33,7 +33,19 @@ pub fn residual_add(tape: &mut Tape, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
     let (a_saved, b_saved) = (a.clone(), b.clone());
     Ok(tape.record(&[a, b], y, move |dy, gradients| {
-        gradients.accumulate(&a_saved, dy.clone())?;
-        gradients.accumulate(&b_saved, dy.clone())
+        gradients.add(&a_saved, |da| dgrad(dy, da))?;
+        gradients.add(&b_saved, |db| dgrad(dy, db))
     }))
+}
+
+/// The gradient of an operand, from the output's gradient `dy`: `dy` itself. It shares the memory of
+/// `dy`; a kernel runs only to add it to another gradient.
+///
+/// # Errors
+/// As [`residual_add`].
+pub fn dgrad(dy: &Tensor, to: Destination) -> Result<Tensor> {
+    match to {
+        Destination::New => Ok(dy.clone()),
+        Destination::Onto(sum) => residual_add(&mut Tape::no_grad(), &sum, dy),
+    }
 }

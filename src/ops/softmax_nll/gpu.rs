@@ -6,7 +6,7 @@ use crate::device::kernels::softmax_nll::{
     BLOCK_THREADS, ROWS, SoftmaxNllDgrad, SoftmaxNllFprop, SoftmaxNllMean,
 };
 use crate::error::Result;
-use crate::ops::index32;
+use crate::ops::{Gradient, index32};
 use crate::tensor::{Tensor, gpu_of};
 
 /// N and K, whose product the kernels index by.
@@ -54,7 +54,7 @@ pub fn dgrad(
     labels: &Tensor,
     smoothing: f64,
     dloss: &Tensor,
-    dlogits: &mut Tensor,
+    dlogits: &mut Gradient,
 ) -> Result<()> {
     let (n, k) = extents(s)?;
     let kernel = SoftmaxNllDgrad {
@@ -62,7 +62,8 @@ pub fn dgrad(
         labels: labels.gpu()?.ptr(),
         smoothing: smoothing as f32,
         dloss: dloss.gpu()?.ptr(),
-        dlogits: dlogits.gpu_mut()?.ptr_mut(),
+        dlogits: dlogits.ptr_mut()?,
+        accumulate: dlogits.accumulate(),
         N: n,
         K: k,
     };

@@ -5,8 +5,8 @@ mod gpu;
 
 use crate::device::{Device, Real};
 use crate::error::{Error, Result};
-use crate::ops::{expect_alike, expect_dtype, expect_shape, extents, with_real};
-use crate::tape::Tape;
+use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_dtype, expect_shape, extents, with_real};
+use crate::tape::{Destination, Tape};
 use crate::tensor::{DType, Tensor};
 
 const OP: &str = "softmax_nll";
@@ -76,7 +76,7 @@ pub fn softmax_nll(tape: &mut Tape, logits: &Tensor, labels: &Tensor, smoothing:
     let SoftmaxNll { log_probs, loss, .. } = fprop(logits, labels, smoothing)?;
     let (logits_saved, labels) = (logits.clone(), labels.clone());
     Ok(tape.record(&[logits], loss, move |dloss, gradients| {
-        gradients.accumulate(&logits_saved, dgrad(&log_probs, &labels, smoothing, dloss)?)
+        gradients.add(&logits_saved, |dlogits| dgrad(&log_probs, &labels, smoothing, dloss, dlogits))
     }))
 }
 
@@ -105,26 +105,33 @@ pub fn fprop(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Softmax
     Ok(SoftmaxNll { log_probs, losses, loss })
 }
 
-/// The gradient of [`softmax_nll`]'s logits, `[N,K]`, from the `log_probs [N,K]` that [`fprop`] gave
+/// The gradient of [`softmax_nll`]'s logits, put into `dlogits [N,K]`, from the `log_probs [N,K]` that [`fprop`] gave
 /// and the loss's gradient `dloss [1]`.
 ///
 /// # Errors
 /// As [`softmax_nll`].
-pub fn dgrad(log_probs: &Tensor, labels: &Tensor, smoothing: f64, dloss: &Tensor) -> Result<Tensor> {
+pub fn dgrad(
+    log_probs: &Tensor,
+    labels: &Tensor,
+    smoothing: f64,
+    dloss: &Tensor,
+    dlogits: Destination,
+) -> Result<Tensor> {
     let s = SoftmaxNllShape::checked(OP, "log_probs", log_probs, labels)?;
     expect_alike(OP, &[("log_probs", log_probs), ("dloss", dloss)])?;
     expect_shape(OP, "dloss", dloss, &[1])?;
     expect_fraction(smoothing)?;
-    let mut dlogits = log_probs.empty_like(log_probs.shape())?;
+    let mut dlogits = Gradient::new(OP, "dlogits [N,K] =", dlogits, log_probs, log_probs.shape())?;
     match log_probs.device() {
         Device::Cpu => with_real!(OP, log_probs.dtype(), T => {
-            let dlogits = dlogits.cpu_mut()?;
-            cpu::dgrad::<T>(&s, log_probs.cpu()?, labels.cpu()?, T::from_f64(smoothing), dloss.cpu()?, dlogits);
-            Ok(())
+            let (log_probs, labels, dloss) = (log_probs.cpu()?, labels.cpu()?, dloss.cpu()?);
+            compute_on_cpu([&mut dlogits], |[dlogits]| {
+                cpu::dgrad::<T>(&s, log_probs, labels, T::from_f64(smoothing), dloss, dlogits)
+            })
         })?,
         Device::Gpu(_) => gpu::dgrad(&s, log_probs, labels, smoothing, dloss, &mut dlogits)?,
     }
-    Ok(dlogits)
+    Ok(dlogits.into_tensor())
 }
 
 fn expect_fraction(smoothing: f64) -> Result<()> {

@@ -6,14 +6,16 @@ mod tiled;
 
 use super::ladder::Rung;
 use super::{Conv3x3Shape, OP};
+use crate::device::Gpu;
 use crate::device::driver::{Grid, Ptr, PtrMut};
 use crate::device::kernels::conv3x3::{
     bias_grad::Conv3x3BiasGrad,
     wgrad::{BLOCK_THREADS as SUM_THREADS, Conv3x3WgradSum},
 };
 use crate::error::Result;
-use crate::ops::{columns::Columns, index32};
+use crate::ops::{Gradient, columns::Columns, index32};
 use crate::tensor::{Tensor, gpu_of};
+use std::sync::Arc;
 
 /// y = x * filter + bias
 pub fn fprop(
@@ -32,7 +34,7 @@ pub fn fprop(
 }
 
 /// dx, from dy and the filter
-pub fn dgrad(rung: Rung, s: &Conv3x3Shape, dy: &Tensor, filter: &Tensor, dx: &mut Tensor) -> Result<()> {
+pub fn dgrad(rung: Rung, s: &Conv3x3Shape, dy: &Tensor, filter: &Tensor, dx: &mut Gradient) -> Result<()> {
     match rung {
         Rung::Naive => naive::dgrad(s, dy, filter, dx),
         Rung::Tiled => tiled::dgrad(s, dy, filter, dx),
@@ -41,7 +43,7 @@ pub fn dgrad(rung: Rung, s: &Conv3x3Shape, dy: &Tensor, filter: &Tensor, dx: &mu
 }
 
 /// dfilter, from x and dy
-pub fn wgrad(rung: Rung, s: &Conv3x3Shape, x: &Tensor, dy: &Tensor, dfilter: &mut Tensor) -> Result<()> {
+pub fn wgrad(rung: Rung, s: &Conv3x3Shape, x: &Tensor, dy: &Tensor, dfilter: &mut Gradient) -> Result<()> {
     match rung {
         Rung::Naive => naive::wgrad(s, x, dy, dfilter),
         Rung::Tiled => tiled::wgrad(s, x, dy, dfilter),
@@ -102,25 +104,26 @@ impl Spans {
     }
 
     /// `launch(partial, pixels_per_span)` writes a filter gradient for each span; then their sum is
-    /// `dfilter`. One span writes `dfilter` itself.
+    /// put into `dfilter`. One span writes `dfilter` itself, unless that accumulates.
     fn sum(
         &self,
         s: &Conv3x3Shape,
-        dfilter: &mut Tensor,
+        gpu: &Arc<Gpu>,
+        dfilter: &mut Gradient,
         launch: impl FnOnce(PtrMut<f32>, i32) -> Result<()>,
     ) -> Result<()> {
         let count = 9 * s.c * s.k;
         index32(OP, self.count * count)?;
         let pixels_per_span = index32(OP, self.pixels)?;
-        if self.count == 1 {
-            return launch(dfilter.gpu_mut()?.ptr_mut(), pixels_per_span);
+        if self.count == 1 && dfilter.accumulate() == 0 {
+            return launch(dfilter.ptr_mut()?, pixels_per_span);
         }
-        let gpu = gpu_of(dfilter)?.clone();
         let mut partial = gpu.alloc(self.count * count * size_of::<f32>())?;
         launch(partial.ptr_mut(), pixels_per_span)?;
         let sum = Conv3x3WgradSum {
             partial: partial.ptr(),
-            dfilter: dfilter.gpu_mut()?.ptr_mut(),
+            dfilter: dfilter.ptr_mut()?,
+            accumulate: dfilter.accumulate(),
             count: index32(OP, count)?,
             spans: index32(OP, self.count)?,
         };
@@ -129,7 +132,7 @@ impl Spans {
 }
 
 /// dbias, from dy: the same kernel sums each span's pixels, then the spans
-pub fn bias_grad(s: &Conv3x3Shape, dy: &Tensor, dbias: &mut Tensor) -> Result<()> {
+pub fn bias_grad(s: &Conv3x3Shape, dy: &Tensor, dbias: &mut Gradient) -> Result<()> {
     let gpu = gpu_of(dy)?;
     let (pixels, k) = (s.pixels(), index32(OP, s.k)?);
     index32(OP, pixels * s.k)?;
@@ -139,6 +142,7 @@ pub fn bias_grad(s: &Conv3x3Shape, dy: &Tensor, dbias: &mut Tensor) -> Result<()
         &Conv3x3BiasGrad {
             dy: dy.gpu()?.ptr(),
             dbias: partial.ptr_mut(),
+            accumulate: 0,
             pixels: index32(OP, pixels)?,
             K: k,
             rows_per_block: reduce.rows_per_block,
@@ -149,7 +153,8 @@ pub fn bias_grad(s: &Conv3x3Shape, dy: &Tensor, dbias: &mut Tensor) -> Result<()
     gpu.launch(
         &Conv3x3BiasGrad {
             dy: partial.ptr(),
-            dbias: dbias.gpu_mut()?.ptr_mut(),
+            dbias: dbias.ptr_mut()?,
+            accumulate: dbias.accumulate(),
             pixels: index32(OP, reduce.spans)?,
             K: k,
             rows_per_block: merge.rows_per_block,

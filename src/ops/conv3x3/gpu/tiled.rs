@@ -8,6 +8,7 @@ use crate::device::kernels::conv3x3::{
     wgrad::{self, Conv3x3Wgrad},
 };
 use crate::error::Result;
+use crate::ops::Gradient;
 use crate::ops::conv3x3::Conv3x3Shape;
 use crate::tensor::{Tensor, gpu_of};
 
@@ -30,25 +31,26 @@ pub fn fprop(
 }
 
 /// dx, from dy and the filter
-pub fn dgrad(s: &Conv3x3Shape, dy: &Tensor, filter: &Tensor, dx: &mut Tensor) -> Result<()> {
+pub fn dgrad(s: &Conv3x3Shape, dy: &Tensor, filter: &Tensor, dx: &mut Gradient) -> Result<()> {
     let Extents { n, h, w, c, k } = Extents::checked(s)?;
     let gpu = gpu_of(dy)?;
-    let (dy, filter, dx) = (dy.gpu()?.ptr(), filter.gpu()?.ptr(), dx.gpu_mut()?.ptr_mut());
+    let (dy, filter) = (dy.gpu()?.ptr(), filter.gpu()?.ptr());
+    let (dx, accumulate) = (dx.ptr_mut()?, dx.accumulate());
     let blocks = [tiles(s.pixels(), dgrad::BLOCK_PIXELS), tiles(s.c, dgrad::BLOCK_CHANNELS), 1];
     gpu.launch(
-        &Conv3x3Dgrad { dy, filter, dx, N: n, H: h, W: w, C: c, K: k },
+        &Conv3x3Dgrad { dy, filter, dx, accumulate, N: n, H: h, W: w, C: c, K: k },
         Grid::new(blocks, dgrad::BLOCK_THREADS),
     )
 }
 
 /// dfilter, from x and dy
-pub fn wgrad(s: &Conv3x3Shape, x: &Tensor, dy: &Tensor, dfilter: &mut Tensor) -> Result<()> {
+pub fn wgrad(s: &Conv3x3Shape, x: &Tensor, dy: &Tensor, dfilter: &mut Gradient) -> Result<()> {
     let Extents { n, h, w, c, k } = Extents::checked(s)?;
     let gpu = gpu_of(x)?;
     let (x, dy) = (x.gpu()?.ptr(), dy.gpu()?.ptr());
     let [rows, columns] = [tiles(s.k, wgrad::BLOCK_CHANNELS), tiles(9 * s.c, wgrad::BLOCK_COLUMNS)];
     let spans = Spans::of(s, rows * columns, wgrad::SLAB_PIXELS);
-    spans.sum(s, dfilter, |partial, pixels_per_span| {
+    spans.sum(s, gpu, dfilter, |partial, pixels_per_span| {
         let kernel = Conv3x3Wgrad { x, dy, partial, N: n, H: h, W: w, C: c, K: k, pixels_per_span };
         gpu.launch(&kernel, Grid::new([rows, columns, spans.count], wgrad::BLOCK_THREADS))
     })

@@ -4,10 +4,13 @@
 //! the output into gradients of the inputs; the closure owns what it needs (tensors share memory, so
 //! this copies nothing) and stands beside the forward code in `ops/<op>/mod.rs`.
 
+mod gradients;
+
+pub use gradients::{Destination, Gradients};
+
 use crate::error::{Error, Result};
-use crate::ops;
 use crate::tensor::{Tensor, TensorId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 type Backward = Box<dyn FnOnce(&Tensor, &mut Gradients) -> Result<()>>;
 
@@ -87,55 +90,14 @@ impl Tape {
     /// What an operation's gradient reports.
     pub fn backward_from(self, y: &Tensor, dy: Tensor) -> Result<Gradients> {
         let mut gradients = Gradients::default();
-        gradients.accumulate(y, dy)?;
+        gradients.insert(y, dy)?;
         for Entry { output, backward } in self.entries.into_iter().flatten().rev() {
-            let dy = if self.retained.contains(&output) {
-                gradients.by_id.get(&output).cloned()
-            } else {
-                gradients.by_id.remove(&output)
-            };
+            let dy = gradients.of_output(output, self.retained.contains(&output));
             // No gradient reached the output: the loss does not depend on it.
             if let Some(dy) = dy {
                 backward(&dy, &mut gradients)?;
             }
         }
         Ok(gradients)
-    }
-}
-
-/// Gradients by the tensor they belong to.
-#[derive(Default, Debug)]
-pub struct Gradients {
-    by_id: HashMap<TensorId, Tensor>,
-}
-
-impl Gradients {
-    /// The gradient of `t`, if the loss depends on it.
-    pub fn get(&self, t: &Tensor) -> Option<&Tensor> {
-        self.by_id.get(&t.id())
-    }
-
-    /// Adds `gradient` to that of `t`. A tensor used by several operations gets their sum, always
-    /// in the reverse of the order in which they used it. Does nothing if `t` wants no gradient.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the gradient has not the tensor's shape.
-    pub fn accumulate(&mut self, t: &Tensor, gradient: Tensor) -> Result<()> {
-        if !t.requires_grad() {
-            return Ok(());
-        }
-        if gradient.shape() != t.shape() {
-            return Err(Error::Shape {
-                op: "gradient",
-                expected: format!("the tensor's shape {:?}", t.shape()),
-                found: format!("{:?}", gradient.shape()),
-            });
-        }
-        let sum = match self.by_id.remove(&t.id()) {
-            Some(so_far) => ops::residual_add::residual_add(&mut Tape::no_grad(), &so_far, &gradient)?,
-            None => gradient,
-        };
-        self.by_id.insert(t.id(), sum);
-        Ok(())
     }
 }
