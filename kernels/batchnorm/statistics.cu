@@ -1,4 +1,4 @@
-#include "common/batchnorm.cuh"
+#include "batchnorm/normalization.cuh"
 
 // batchnorm_moments: mean and spread of each channel, over each span of rows.
 //   mean[span,c] = mean over the span of x[row,c];   m2[span,c] = sum over the span of (x[row,c] - mean[span,c])^2

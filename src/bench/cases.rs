@@ -170,6 +170,12 @@ impl Case {
         self
     }
 
+    /// Adds `what` to the extents: what else tells this case from others.
+    fn named(mut self, what: &str) -> Case {
+        self.extents += &format!("_{what}");
+        self
+    }
+
     fn without(mut self, operand: &'static str) -> Case {
         self.without.push(operand);
         self
@@ -229,16 +235,16 @@ fn normalizations(all: &mut Vec<Case>, n: usize, c: usize, hw: usize) {
     let extents = format!("n{n}_hw{hw}_c{c}");
     // `passes` counts the tensors of this size that are read or written.
     let case = |op, pass, passes: f64| case(op, pass, &extents, &axes, passes * tensor);
-    all.push(case("bn_relu_add", "fprop", 3.0).without("residual").peer(format!("bn_relu.{c}"), "forward"));
+    let relu = |pass, passes| case("batchnorm", pass, passes).with("relu", 1.0).named("relu");
+    all.push(relu("fprop", 3.0).without("residual").peer(format!("bn_relu.{c}"), "forward"));
     if c == 128 || c == 512 {
-        let fused = case("bn_relu_add", "fprop", 4.0);
-        all.push(Case { extents: format!("{extents}_residual"), ..fused });
+        all.push(relu("fprop", 4.0).named("residual"));
     }
-    all.push(case("bn_relu_add", "dgrad", 5.0).peer(format!("bn_relu.{c}"), "backward"));
+    all.push(relu("dgrad", 5.0).peer(format!("bn_relu.{c}"), "backward"));
     // The peer's ReLU and sum move the same tensors; this normalises them on the way.
-    all.push(case("bn_relu_add", "eval", 3.0).peer(format!("relu_add.{c}"), "forward"));
-    all.push(case("batchnorm", "fprop", 3.0));
-    all.push(case("batchnorm", "eval", 2.0));
+    all.push(relu("eval", 3.0).named("residual").peer(format!("relu_add.{c}"), "forward"));
+    all.push(case("batchnorm", "fprop", 3.0).without("residual"));
+    all.push(case("batchnorm", "eval", 2.0).without("residual"));
     all.push(case("batchnorm", "dgrad", 5.0));
     all.push(case("relu", "fprop", 2.0));
     all.push(case("relu", "dgrad", 3.0));
@@ -255,7 +261,7 @@ fn poolings(all: &mut Vec<Case>, n: usize, c: usize, hw: usize, window: usize) {
     let case = |pass| case("maxpool", pass, &extents, &axes, bytes).with("window", window as f64);
     let op = format!("maxpool{window}.{c}");
     all.push(case("fprop").peer(op.clone(), "forward"));
-    all.push(Case { extents: format!("{extents}_place"), ..case("argmax") });
+    all.push(case("argmax").named("place"));
     all.push(case("dgrad").peer(op, "backward"));
 }
 

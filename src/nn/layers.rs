@@ -3,9 +3,9 @@
 use super::init::Init;
 use super::{Mode, SlotValue, Slots};
 use crate::error::Result;
-use crate::ops::batchnorm::{self, BatchStatistics, Statistics};
+use crate::ops::batchnorm::{self, BatchStatistics, Epilogue, Statistics, batchnorm};
 use crate::ops::conv3x3::{Products, conv3x3};
-use crate::ops::{bn_relu_add, linear};
+use crate::ops::linear;
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 
@@ -83,8 +83,8 @@ impl BatchNorm {
             Mode::Train => Statistics::Batch,
             Mode::Eval => Statistics::Running { mean: &self.running_mean, var: &self.running_var },
         };
-        let (y, batch) =
-            bn_relu_add::bn_relu_add(tape, x, &self.weight, &self.bias, Self::EPS, statistics, residual)?;
+        let epilogue = residual.map_or(Epilogue::Relu, Epilogue::ReluAdd);
+        let (y, batch) = batchnorm(tape, x, &self.weight, &self.bias, Self::EPS, statistics, epilogue)?;
         if let Some(batch) = batch {
             self.track(&batch, x)?;
         }

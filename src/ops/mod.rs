@@ -9,7 +9,6 @@
 
 pub mod augment;
 pub mod batchnorm;
-pub mod bn_relu_add;
 mod columns;
 pub mod conv3x3;
 mod gradient;

@@ -50,22 +50,20 @@ const CONV: &str = "n=2,h=8,w=8,c=16,k=32";
 /// Enough pixels that their sum is made in parts.
 const LONG_CONV: &str = "n=2,h=16,w=16,c=16,k=32";
 const NHWC: &str = "n=4,h=8,w=8,c=64";
+const NHWC_RELU: &str = "n=4,h=8,w=8,c=64,relu=1";
 const HEAD: &str = "n=32,c=64,k=10";
 const LOGITS: &str = "n=64,k=10";
 
 /// One row for each kernel.
 pub static STUDIES: &[Study] = &[
     study("augment_apply", "augment_apply", "n=4,t=8"),
-    study("batchnorm_apply", "batchnorm_fprop", NHWC),
-    study("batchnorm_gradient_sums", "batchnorm_dgrad", NHWC),
-    study("batchnorm_gradient_total", "batchnorm_dgrad", NHWC),
-    study("batchnorm_dgrad", "batchnorm_dgrad", NHWC),
-    study("batchnorm_moments", "batchnorm_fprop", NHWC),
-    study("batchnorm_statistics", "batchnorm_fprop", NHWC),
+    study("batchnorm_apply", "batchnorm_fprop", NHWC_RELU),
+    study("batchnorm_gradient_sums", "batchnorm_dgrad", NHWC_RELU),
+    study("batchnorm_gradient_total", "batchnorm_dgrad", NHWC_RELU),
+    study("batchnorm_dgrad", "batchnorm_dgrad", NHWC_RELU),
+    study("batchnorm_moments", "batchnorm_fprop", NHWC_RELU),
+    study("batchnorm_statistics", "batchnorm_fprop", NHWC_RELU),
     study("batchnorm_update_running", "batchnorm_update_running", "c=64,rows=256"),
-    study("bn_relu_add_apply", "bn_relu_add_fprop", NHWC),
-    study("bn_relu_add_gradient_sums", "bn_relu_add_dgrad", NHWC),
-    study("bn_relu_add_dgrad", "bn_relu_add_dgrad", NHWC),
     study("conv3x3_fprop", "conv3x3_fprop", CONV),
     study("conv3x3_dgrad", "conv3x3_dgrad", CONV),
     study("conv3x3_wgrad", "conv3x3_wgrad", LONG_CONV),

@@ -62,6 +62,9 @@ const IMAGES: Axes = &[("N", 5), ("T", 3)];
 const WINDOW2: &[(&str, f64)] = &[("window", 2.0)];
 const WINDOW4: &[(&str, f64)] = &[("window", 4.0)];
 const EVAL: &[(&str, f64)] = &[("batch_statistics", 0.0), ("eps", 0.01)];
+const RELU: &[(&str, f64)] = &[("relu", 1.0)];
+const EVAL_RELU: &[(&str, f64)] = &[("batch_statistics", 0.0), ("eps", 0.01), ("relu", 1.0)];
+const RESIDUAL: &[&str] = &["residual"];
 const SMOOTHED: &[(&str, f64)] = &[("smoothing", 0.2)];
 
 /// Every operation, small, at odd extents.
@@ -80,18 +83,18 @@ pub const CASES: &[Case] = &[
     case("conv3x3_wgrad", CONV_PIXEL),
     case("conv3x3_wgrad", CONV_FOURS),
     case("conv3x3_bias_grad", CONV),
-    case("batchnorm_fprop", NHWC),
-    with(case("batchnorm_fprop", NHWC_ONE), &[("eps", 0.01)]),
-    case("batchnorm_eval", NHWC),
+    without(case("batchnorm_fprop", NHWC), RESIDUAL),
+    with(without(case("batchnorm_fprop", NHWC_ONE), RESIDUAL), &[("eps", 0.01)]),
+    with(case("batchnorm_fprop", NHWC), RELU),
+    with(without(case("batchnorm_fprop", NHWC), RESIDUAL), RELU),
+    without(case("batchnorm_eval", NHWC), RESIDUAL),
+    with(case("batchnorm_eval", NHWC), RELU),
+    with(without(case("batchnorm_eval", NHWC), RESIDUAL), RELU),
     case("batchnorm_dgrad", NHWC),
     with(case("batchnorm_dgrad", NHWC), EVAL),
+    with(case("batchnorm_dgrad", NHWC), RELU),
+    with(case("batchnorm_dgrad", NHWC), EVAL_RELU),
     with(case("batchnorm_update_running", NHWC), &[("rows", 30.0), ("momentum", 0.3)]),
-    case("bn_relu_add_fprop", NHWC),
-    without(case("bn_relu_add_fprop", NHWC), &["residual"]),
-    case("bn_relu_add_eval", NHWC),
-    without(case("bn_relu_add_eval", NHWC), &["residual"]),
-    case("bn_relu_add_dgrad", NHWC),
-    with(case("bn_relu_add_dgrad", NHWC), EVAL),
     with(case("maxpool_fprop", POOL2), WINDOW2),
     with(case("maxpool_fprop", POOL4), WINDOW4),
     with(case("maxpool_argmax", POOL2), WINDOW2),
@@ -131,12 +134,12 @@ pub const LARGE_CASES: &[Case] = &[
     case("conv3x3_wgrad", FOURS_CONV),
     case("conv3x3_wgrad", TILES_CONV),
     case("conv3x3_bias_grad", &[("N", 5), ("H", 33), ("W", 31), ("K", 19)]),
-    case("batchnorm_fprop", LARGE_NHWC),
-    case("batchnorm_eval", LARGE_NHWC),
+    without(case("batchnorm_fprop", LARGE_NHWC), RESIDUAL),
+    without(case("batchnorm_eval", LARGE_NHWC), RESIDUAL),
     case("batchnorm_dgrad", LARGE_NHWC),
-    case("bn_relu_add_fprop", LARGE_NHWC),
-    case("bn_relu_add_eval", LARGE_NHWC),
-    case("bn_relu_add_dgrad", LARGE_NHWC),
+    with(case("batchnorm_fprop", LARGE_NHWC), RELU),
+    with(case("batchnorm_eval", LARGE_NHWC), RELU),
+    with(case("batchnorm_dgrad", LARGE_NHWC), RELU),
     with(case("maxpool_argmax", LARGE_POOL), WINDOW2),
     with(case("maxpool_dgrad", LARGE_POOL), WINDOW2),
     case("relu_fprop", LARGE_NHWC),

@@ -29,14 +29,14 @@ const NETWORK_CASES: &[Case] = &[
     case("conv3x3_bias_grad", CONV_PREP),
     case("conv3x3_bias_grad", CONV32),
     case("conv3x3_bias_grad", CONV8),
-    case("bn_relu_add_fprop", NORM32),
-    case("bn_relu_add_fprop", NORM4),
-    case("bn_relu_add_dgrad", NORM32),
-    case("bn_relu_add_dgrad", NORM4),
-    case("bn_relu_add_eval", NORM32),
-    case("bn_relu_add_eval", NORM4),
-    case("batchnorm_fprop", NORM32),
-    case("batchnorm_eval", NORM4),
+    with(case("batchnorm_fprop", NORM32), RELU),
+    with(case("batchnorm_fprop", NORM4), RELU),
+    with(case("batchnorm_dgrad", NORM32), RELU),
+    with(case("batchnorm_dgrad", NORM4), RELU),
+    with(case("batchnorm_eval", NORM32), RELU),
+    with(case("batchnorm_eval", NORM4), RELU),
+    without(case("batchnorm_fprop", NORM32), &["residual"]),
+    without(case("batchnorm_eval", NORM4), &["residual"]),
     case("batchnorm_dgrad", NORM32),
     with(case("batchnorm_update_running", NORM4), &[("rows", 1024.0)]),
     case("relu_fprop", NORM32),
@@ -76,6 +76,7 @@ const HEAD: Axes = &[("N", 512), ("C", 512), ("K", 10)];
 const FILTER: Axes = &[("I", 512), ("J", 9 * 512)];
 const WINDOW2: Attributes = &[("window", 2.0)];
 const WINDOW4: Attributes = &[("window", 4.0)];
+const RELU: Attributes = &[("relu", 1.0)];
 
 type Attributes = &'static [(&'static str, f64)];
 
@@ -85,6 +86,10 @@ const fn case(op: &'static str, axes: Axes) -> Case {
 
 const fn with(case: Case, attributes: Attributes) -> Case {
     Case { attributes, ..case }
+}
+
+const fn without(case: Case, without: &'static [&'static str]) -> Case {
+    Case { without, ..case }
 }
 
 #[test]

@@ -73,25 +73,23 @@ fn conv3x3_rejects_what_does_not_fit() {
 #[test]
 fn batchnorm_rejects_what_does_not_fit() {
     let (x, channels) = (float(&[2, 4, 4, 3]), float(&[3]));
-    for op in ["batchnorm_fprop", "bn_relu_add_fprop"] {
-        let tensors = |x: Tensor, gamma: Tensor| [("x", x), ("gamma", gamma), ("beta", channels.clone())];
-        rejects(op, &tensors(float(&[2, 3]), channels.clone()), &[], Shape, &["x [N,H,W,C]", "[2, 3]"]);
-        rejects(op, &tensors(x.clone(), float(&[4])), &[], Shape, &["gamma [C]", "[3]", "[4]"]);
-        rejects(op, &tensors(x.clone(), single(&[3])), &[], Operand, &["gamma", "F64", "F32"]);
-        let one = tensors(float(&[1, 1, 1, 3]), channels.clone());
-        rejects(op, &one, &[], Shape, &["at least 2 values", "N*H*W = 1"]);
-    }
-    let mut tensors = vec![
-        ("x", x.clone()),
-        ("gamma", channels.clone()),
-        ("beta", channels.clone()),
-        ("residual", float(&[2, 4, 4, 4])),
-    ];
-    rejects("bn_relu_add_fprop", &tensors, &[], Shape, &["residual", "[2, 4, 4, 3]", "[2, 4, 4, 4]"]);
+    let op = "batchnorm_fprop";
+    let tensors = |x: Tensor, gamma: Tensor| [("x", x), ("gamma", gamma), ("beta", channels.clone())];
+    rejects(op, &tensors(float(&[2, 3]), channels.clone()), &[], Shape, &["x [N,H,W,C]", "[2, 3]"]);
+    rejects(op, &tensors(x.clone(), float(&[4])), &[], Shape, &["gamma [C]", "[3]", "[4]"]);
+    rejects(op, &tensors(x.clone(), single(&[3])), &[], Operand, &["gamma", "F64", "F32"]);
+    let one = tensors(float(&[1, 1, 1, 3]), channels.clone());
+    rejects(op, &one, &[], Shape, &["at least 2 values", "N*H*W = 1"]);
+
+    let relu = [("relu", 1.0)];
+    let mut tensors = tensors(x.clone(), channels.clone()).to_vec();
+    tensors.push(("residual", float(&[2, 4, 4, 4])));
+    rejects(op, &tensors, &relu, Shape, &["residual", "[2, 4, 4, 3]", "[2, 4, 4, 4]"]);
+    rejects(op, &tensors, &[], Config, &["residual", "relu=1"]);
     tensors.pop();
     tensors.extend([("mean", float(&[2])), ("var", channels.clone())]);
-    for op in ["batchnorm_eval", "bn_relu_add_eval"] {
-        rejects(op, &tensors, &[], Shape, &["running mean [C]", "[3]", "[2]"]);
+    for attributes in [&[][..], &relu] {
+        rejects("batchnorm_eval", &tensors, attributes, Shape, &["running mean [C]", "[3]", "[2]"]);
     }
 
     let mut tensors = vec![
@@ -100,6 +98,7 @@ fn batchnorm_rejects_what_does_not_fit() {
         ("mean", channels.clone()),
         ("var", channels.clone()),
         ("gamma", channels.clone()),
+        ("beta", channels.clone()),
     ];
     rejects("batchnorm_dgrad", &tensors, &[], Shape, &["dy", "[2, 4, 4, 3]", "[2, 4, 4, 4]"]);
     tensors[1].1 = x.clone();

@@ -2,12 +2,12 @@
 
 use cugrad::device::Real;
 use cugrad::ops::augment::{self, AugmentShape, UNCHANGED};
-use cugrad::ops::batchnorm::{self, BatchNormShape};
+use cugrad::ops::batchnorm::{self, BatchNormShape, cpu::Channels};
 use cugrad::ops::conv3x3::{self, Conv3x3Shape};
 use cugrad::ops::linear::{self, LinearShape};
 use cugrad::ops::maxpool::{self, MaxPoolShape};
 use cugrad::ops::softmax_nll::{self, SoftmaxNllShape};
-use cugrad::ops::{bn_relu_add, metrics, relu, residual_add};
+use cugrad::ops::{metrics, relu, residual_add};
 
 const EPS: f64 = 1e-5;
 
@@ -45,21 +45,16 @@ fn all<T: Real>() {
     let (mean, gamma, beta) = (numbers::<T>(5, 3), numbers::<T>(5, 4), numbers::<T>(5, 5));
     let var: Vec<T> = numbers::<T>(5, 6).into_iter().map(|v| v.abs() + T::one()).collect();
     overwrites::<T, 2>("batchnorm statistics", [5, 5], |[m, v]| batchnorm::cpu::statistics(&s, &x, m, v));
-    overwrites::<T, 1>("batchnorm apply", [30], |[y]| {
-        batchnorm::cpu::apply(&s, &x, &mean, &var, EPS, &gamma, &beta, y)
-    });
-    for batch in [true, false] {
-        overwrites::<T, 3>("batchnorm dgrad", [30, 5, 5], |[dx, dgamma, dbeta]| {
-            batchnorm::cpu::dgrad(&s, &x, &dy, &mean, &var, EPS, &gamma, batch, dx, dgamma, dbeta)
-        });
-        overwrites::<T, 3>("bn_relu_add dgrad", [30, 5, 5], |[dx, dgamma, dbeta]| {
-            bn_relu_add::cpu::dgrad(&s, &x, &dy, &mean, &var, EPS, &gamma, &beta, batch, dx, dgamma, dbeta)
-        });
-    }
-    for residual in [None, Some(&dy[..])] {
-        overwrites::<T, 1>("bn_relu_add apply", [30], |[y]| {
-            bn_relu_add::cpu::apply(&s, &x, &mean, &var, EPS, &gamma, &beta, residual, y)
-        });
+    for relu in [false, true] {
+        let n = Channels { mean: &mean, var: &var, eps: EPS, gamma: &gamma, beta: &beta, relu };
+        for batch in [true, false] {
+            overwrites::<T, 3>("batchnorm dgrad", [30, 5, 5], |[dx, dgamma, dbeta]| {
+                batchnorm::cpu::dgrad(&s, &x, &dy, &n, batch, dx, dgamma, dbeta)
+            });
+        }
+        for residual in [None, Some(&dy[..])] {
+            overwrites::<T, 1>("batchnorm apply", [30], |[y]| batchnorm::cpu::apply(&s, &x, &n, residual, y));
+        }
     }
 
     let s = MaxPoolShape { n: 1, h: 4, w: 8, c: 3, window: 2 };

@@ -3,8 +3,7 @@
 use crate::common::cases::{floats, reals};
 use crate::common::compare::{assert_close, relative_error};
 use cugrad::ops::augment::{Normalization, UNCHANGED, augment};
-use cugrad::ops::batchnorm::{self, Statistics, batchnorm};
-use cugrad::ops::bn_relu_add::bn_relu_add;
+use cugrad::ops::batchnorm::{self, Epilogue, Statistics, batchnorm};
 use cugrad::ops::conv3x3::{self, Products, conv3x3};
 use cugrad::ops::maxpool;
 use cugrad::ops::metrics;
@@ -49,7 +48,7 @@ fn dgrad_and_wgrad_are_adjoints_of_fprop() {
 }
 
 #[test]
-fn the_fused_operation_is_its_composition() {
+fn an_epilogue_is_its_composition() {
     let shape = [3, 4, 5, 6];
     let [x, residual] = [1, 2].map(|seed| random(&shape, seed).with_grad());
     let [gamma, beta] = [3, 4].map(|seed| random(&[6], seed).with_grad());
@@ -58,11 +57,13 @@ fn the_fused_operation_is_its_composition() {
     for statistics in [Statistics::Batch, Statistics::Running { mean: &mean, var: &var }] {
         for residual in [Some(&residual), None] {
             let mut tape = Tape::recording();
-            let (y, batch) = bn_relu_add(&mut tape, &x, &gamma, &beta, 1e-5, statistics, residual).unwrap();
+            let epilogue = residual.map_or(Epilogue::Relu, Epilogue::ReluAdd);
+            let (y, batch) = batchnorm(&mut tape, &x, &gamma, &beta, 1e-5, statistics, epilogue).unwrap();
             let fused = tape.backward_from(&y, dy.clone()).unwrap();
 
             let mut tape = Tape::recording();
-            let (normal, parts_batch) = batchnorm(&mut tape, &x, &gamma, &beta, 1e-5, statistics).unwrap();
+            let (normal, parts_batch) =
+                batchnorm(&mut tape, &x, &gamma, &beta, 1e-5, statistics, Epilogue::None).unwrap();
             let mut composed = relu(&mut tape, &normal).unwrap();
             if let Some(residual) = residual {
                 composed = residual_add(&mut tape, &composed, residual).unwrap();
@@ -95,7 +96,8 @@ fn variance_survives_a_mean_far_from_zero() {
 fn a_constant_channel_normalises_to_its_offset() {
     let x = tensor(&[0.1; 12], &[1, 3, 4, 1]);
     let (gamma, beta) = (tensor(&[2.0], &[1]), tensor(&[0.7], &[1]));
-    let (y, batch) = batchnorm(&mut Tape::no_grad(), &x, &gamma, &beta, 1e-5, Statistics::Batch).unwrap();
+    let (y, batch) =
+        batchnorm(&mut Tape::no_grad(), &x, &gamma, &beta, 1e-5, Statistics::Batch, Epilogue::None).unwrap();
     assert_eq!(batch.unwrap().var.cpu::<f64>().unwrap(), [0.0]);
     assert_eq!(y.cpu::<f64>().unwrap(), [0.7; 12]);
 }
@@ -107,7 +109,7 @@ fn batch_normalisation_hides_a_bias_before_it() {
     let (gamma, beta) = (random(&[5], 4), random(&[5], 5));
     let mut tape = Tape::recording();
     let y = conv3x3(&mut tape, &x, &filter, Some(&bias), Products::F32).unwrap();
-    let (y, _) = batchnorm(&mut tape, &y, &gamma, &beta, 1e-5, Statistics::Batch).unwrap();
+    let (y, _) = batchnorm(&mut tape, &y, &gamma, &beta, 1e-5, Statistics::Batch, Epilogue::None).unwrap();
     let gradients = tape.backward_from(&y, random(&[2, 4, 4, 5], 6)).unwrap();
     for d in gradients.get(&bias).unwrap().cpu::<f64>().unwrap() {
         assert!(d.abs() < 1e-12, "{d}");
@@ -138,7 +140,7 @@ fn nan_passes_through() {
     assert!(relu(&mut Tape::no_grad(), &x).unwrap().cpu::<f64>().unwrap()[1].is_nan());
     let one = tensor(&[1.0], &[1]);
     let statistics = Statistics::Running { mean: &one, var: &one };
-    let (y, _) = bn_relu_add(&mut Tape::no_grad(), &x, &one, &one, 0.0, statistics, None).unwrap();
+    let (y, _) = batchnorm(&mut Tape::no_grad(), &x, &one, &one, 0.0, statistics, Epilogue::Relu).unwrap();
     assert!(y.cpu::<f64>().unwrap()[1].is_nan());
 }
 

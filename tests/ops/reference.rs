@@ -13,20 +13,11 @@ pub fn reference(op: &str, arguments: &Arguments) -> Vec<Vec<f64>> {
         "conv3x3_bias_grad" | "linear_bias_grad" => vec![columns(&a.values("dy"), a.last("dy"))],
         "batchnorm_fprop" => {
             let (mean, var) = moments(&a);
-            vec![normalize(&a, &mean, &var), mean, var]
+            vec![epilogue(&a, normalize(&a, &mean, &var)), mean, var]
         }
-        "batchnorm_eval" => vec![normalize(&a, &a.values("mean"), &a.values("var"))],
-        "batchnorm_dgrad" => batchnorm_dgrad(&a, &a.values("dy")),
+        "batchnorm_eval" => vec![epilogue(&a, normalize(&a, &a.values("mean"), &a.values("var")))],
+        "batchnorm_dgrad" => batchnorm_dgrad(&a),
         "batchnorm_update_running" => update_running(&a),
-        "bn_relu_add_fprop" => {
-            let (mean, var) = moments(&a);
-            vec![relu_add(&a, normalize(&a, &mean, &var)), mean, var]
-        }
-        "bn_relu_add_eval" => vec![relu_add(&a, normalize(&a, &a.values("mean"), &a.values("var")))],
-        "bn_relu_add_dgrad" => {
-            let y = normalize(&a, &a.values("mean"), &a.values("var"));
-            batchnorm_dgrad(&a, &zip(&y, &a.values("dy"), |y, dy| if y > 0.0 { dy } else { 0.0 }))
-        }
         "maxpool_fprop" => vec![pool(&a).0],
         "maxpool_argmax" => {
             let (y, places) = pool(&a);
@@ -174,14 +165,18 @@ fn normalize(a: &View, mean: &[f64], var: &[f64]) -> Vec<f64> {
     a.values("x").iter().enumerate().map(one).collect()
 }
 
-fn batchnorm_dgrad(a: &View, dy: &[f64]) -> Vec<Vec<f64>> {
+fn batchnorm_dgrad(a: &View) -> Vec<Vec<f64>> {
     let (x, mean, var, gamma) = (a.values("x"), a.values("mean"), a.values("var"), a.values("gamma"));
+    let mut dy = a.values("dy");
+    if a.attribute("relu", 0.0) == 1.0 {
+        dy = zip(&normalize(a, &mean, &var), &dy, |y, dy| if y > 0.0 { dy } else { 0.0 });
+    }
     let (c, eps) = (a.last("x"), a.attribute("eps", 1e-5));
     let rows = (x.len() / c) as f64;
     let xhat: Vec<f64> =
         x.iter().enumerate().map(|(i, x)| (x - mean[i % c]) / (var[i % c] + eps).sqrt()).collect();
-    let dgamma = columns(&zip(dy, &xhat, |dy, xhat| dy * xhat), c);
-    let dbeta = columns(dy, c);
+    let dgamma = columns(&zip(&dy, &xhat, |dy, xhat| dy * xhat), c);
+    let dbeta = columns(&dy, c);
     let through = a.attribute("batch_statistics", 1.0);
     let dx = (0..x.len())
         .map(|i| {
@@ -202,7 +197,11 @@ fn update_running(a: &View) -> Vec<Vec<f64>> {
     ]
 }
 
-fn relu_add(a: &View, y: Vec<f64>) -> Vec<f64> {
+/// Nothing, or a ReLU and the residual's addition.
+fn epilogue(a: &View, y: Vec<f64>) -> Vec<f64> {
+    if a.attribute("relu", 0.0) == 0.0 {
+        return y;
+    }
     let residual = a.optional("residual").unwrap_or(vec![0.0; y.len()]);
     zip(&y, &residual, |y, residual| y.max(0.0) + residual)
 }

@@ -33,12 +33,6 @@ batchnorm_moments         | n=8,h=4,w=4,c=512          |  1.00  1.00  4.00  4.00
 batchnorm_statistics      | n=4,h=8,w=8,c=64           |  1.00  1.00  4.00  4.00  1.00  1.00 |
 batchnorm_statistics      | n=8,h=4,w=4,c=512          |  1.00  1.00  4.00  4.00  1.00  1.00 |
 batchnorm_update_running  | c=512,rows=8192            |  1.00  1.00  4.00  4.00     -     - |
-bn_relu_add_apply         | n=4,h=8,w=8,c=64           |  1.00  1.00  4.00  4.00     -     - |
-bn_relu_add_apply         | n=8,h=4,w=4,c=512          |  1.00  1.00  4.00  4.00     -     - |
-bn_relu_add_dgrad         | n=4,h=8,w=8,c=64           |  1.00  1.00  4.00  4.00     -     - |
-bn_relu_add_dgrad         | n=8,h=4,w=4,c=512          |  1.00  1.00  4.00  4.00     -     - |
-bn_relu_add_gradient_sums | n=4,h=8,w=8,c=64           |  1.00  1.00  4.00  4.00  1.00  1.00 |
-bn_relu_add_gradient_sums | n=8,h=4,w=4,c=512          |  1.00  1.00  4.00  4.00  1.00  1.00 |
 conv3x3_fprop             | n=1,h=4,w=32,c=3,k=64      |  1.31  1.00  4.07 16.00  1.00  1.00 | taps of 3 channels begin within sectors
 conv3x3_fprop             | n=1,h=4,w=32,c=64,k=128    |  1.00  1.00  3.95 16.00  1.00  1.00 |
 conv3x3_fprop             | n=1,h=8,w=16,c=128,k=128   |  1.00  1.00  3.89 16.00  1.00  1.00 |

@@ -1,8 +1,9 @@
 //! Batch normalisation on the CPU. Sums are f64; loops run over channels innermost, which is how
 //! the tensors lie in memory.
 
-use super::BatchNormShape;
-use crate::device::Real;
+use super::{BatchNormShape, Normalized};
+use crate::device::{Element, Real};
+use crate::error::Result;
 use crate::ops::parallel::{chunk_rows, sum_rows};
 use rayon::prelude::*;
 
@@ -29,31 +30,62 @@ pub fn statistics<T: Real>(s: &BatchNormShape, x: &[T], mean: &mut [T], var: &mu
     }
 }
 
-/// y = (x - mean) / sqrt(var + eps) * gamma + beta
-#[expect(clippy::too_many_arguments, reason = "the operands of the equation")]
-pub fn apply<T: Real>(
-    s: &BatchNormShape,
-    x: &[T],
-    mean: &[T],
-    var: &[T],
-    eps: f64,
-    gamma: &[T],
-    beta: &[T],
-    y: &mut [T],
-) {
+/// The operands of a normalisation that each channel has one of, and whether a ReLU follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Channels<'a, T> {
+    /// The mean.
+    pub mean: &'a [T],
+    /// The variance.
+    pub var: &'a [T],
+    /// What is added to the variance.
+    pub eps: f64,
+    /// The scale.
+    pub gamma: &'a [T],
+    /// The offset.
+    pub beta: &'a [T],
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+impl Normalized {
+    pub(super) fn on_cpu<T: Element>(&self) -> Result<Channels<'_, T>> {
+        Ok(Channels {
+            mean: self.statistics.mean.cpu()?,
+            var: self.statistics.var.cpu()?,
+            eps: self.eps,
+            gamma: self.gamma.cpu()?,
+            beta: self.beta.cpu()?,
+            relu: self.relu,
+        })
+    }
+}
+
+/// y = bn(x), or max(bn(x), 0), plus the residual if there is one, where
+/// bn(x) = (x - mean) / sqrt(var + eps) * gamma + beta
+pub fn apply<T: Real>(s: &BatchNormShape, x: &[T], n: &Channels<T>, residual: Option<&[T]>, y: &mut [T]) {
     let c = s.c;
-    let scale = scale(var, eps, gamma);
+    // All of length c, which spares the inner loops their bounds checks.
+    let (scale, mean, beta) = (&n.scale()[..c], &n.mean[..c], &n.beta[..c]);
     let chunk = chunk_rows(c) * c;
-    y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
-        for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
-            for ((((y, &x), &mean), &scale), &beta) in y.iter_mut().zip(x).zip(mean).zip(&scale).zip(beta) {
-                *y = normalized(x, mean, scale, beta);
+    let chunks = y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).enumerate();
+    chunks.for_each(|(number, (y, x))| {
+        for (row, (y, x)) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)).enumerate() {
+            for i in 0..c {
+                y[i] = normalized(x[i], mean[i], scale[i], beta[i]);
+            }
+            if n.relu {
+                // Written so that a NaN passes through.
+                y.iter_mut().for_each(|y| *y = if *y <= T::zero() { T::zero() } else { *y });
+            }
+            if let Some(residual) = residual {
+                let residual = &residual[number * chunk + row * c..][..c];
+                y.iter_mut().zip(residual).for_each(|(y, &residual)| *y += residual);
             }
         }
     });
 }
 
-/// With xhat = (x - mean) / sqrt(var + eps):
+/// With xhat = (x - mean) / sqrt(var + eps), and dy of the elements that a ReLU cut off counted as 0:
 /// dgamma = sum_rows dy xhat, dbeta = sum_rows dy,
 /// dx = gamma / sqrt(var + eps) (dy - dbeta / rows - xhat dgamma / rows), the last two terms only if
 /// mean and var are those of x (`batch_statistics`).
@@ -62,31 +94,7 @@ pub fn dgrad<T: Real>(
     s: &BatchNormShape,
     x: &[T],
     dy: &[T],
-    mean: &[T],
-    var: &[T],
-    eps: f64,
-    gamma: &[T],
-    batch_statistics: bool,
-    dx: &mut [T],
-    dgamma: &mut [T],
-    dbeta: &mut [T],
-) {
-    let no_beta = vec![T::zero(); s.c];
-    masked_dgrad(s, x, dy, mean, var, eps, gamma, &no_beta, |_| true, batch_statistics, dx, dgamma, dbeta);
-}
-
-/// [`dgrad`] of the elements whose normalised value `keep` accepts; of the others, dy counts as 0.
-#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
-pub(in crate::ops) fn masked_dgrad<T: Real>(
-    s: &BatchNormShape,
-    x: &[T],
-    dy: &[T],
-    mean: &[T],
-    var: &[T],
-    eps: f64,
-    gamma: &[T],
-    beta: &[T],
-    keep: impl Fn(T) -> bool + Sync,
+    n: &Channels<T>,
     batch_statistics: bool,
     dx: &mut [T],
     dgamma: &mut [T],
@@ -94,7 +102,13 @@ pub(in crate::ops) fn masked_dgrad<T: Real>(
 ) {
     let c = s.c;
     // All of length c, which spares the inner loops their bounds checks.
-    let (scale, mean, beta) = (&scale(var, eps, gamma)[..c], &mean[..c], &beta[..c]);
+    let (scale, mean, beta) = (&n.scale()[..c], &n.mean[..c], &n.beta[..c]);
+    let all = !n.relu;
+    let masked = |x: T, dy: T, i: usize| {
+        // Not ||, which would branch on every element.
+        let passed = all | (normalized(x, mean[i], scale[i], beta[i]) > T::zero());
+        if passed { dy } else { T::zero() }
+    };
 
     let sums = sum_rows(s.rows, c, 2 * c, |rows, sums| {
         let (sum_dy, sum_dy_x) = sums.split_at_mut(c);
@@ -102,10 +116,9 @@ pub(in crate::ops) fn masked_dgrad<T: Real>(
         let rows = rows.start * c..rows.end * c;
         for (x, dy) in x[rows.clone()].chunks_exact(c).zip(dy[rows].chunks_exact(c)) {
             for i in 0..c {
-                let (x, dy) = (x[i], dy[i]);
-                let dy = if keep(normalized(x, mean[i], scale[i], beta[i])) { dy } else { T::zero() };
+                let dy = masked(x[i], dy[i], i);
                 sum_dy[i] += dy.to_f64();
-                sum_dy_x[i] += dy.to_f64() * (x.to_f64() - mean[i].to_f64());
+                sum_dy_x[i] += dy.to_f64() * (x[i].to_f64() - mean[i].to_f64());
             }
         }
     });
@@ -113,12 +126,12 @@ pub(in crate::ops) fn masked_dgrad<T: Real>(
     // dx = scale dy - offset - slope (x - mean), by channel.
     let (mut offset, mut slope) = (vec![T::zero(); c], vec![T::zero(); c]);
     for i in 0..c {
-        let inv_std = inverse_deviation(var[i], eps);
+        let inv_std = inverse_deviation(n.var[i], n.eps);
         let (sum_dy, sum_dy_xhat) = (sums[i], sums[c + i] * inv_std);
         dgamma[i] = T::from_f64(sum_dy_xhat);
         dbeta[i] = T::from_f64(sum_dy);
         if batch_statistics {
-            let scale_per_row = gamma[i].to_f64() * inv_std / s.rows as f64;
+            let scale_per_row = n.gamma[i].to_f64() * inv_std / s.rows as f64;
             offset[i] = T::from_f64(scale_per_row * sum_dy);
             slope[i] = T::from_f64(scale_per_row * sum_dy_xhat * inv_std);
         }
@@ -128,9 +141,8 @@ pub(in crate::ops) fn masked_dgrad<T: Real>(
     dx.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(dy.par_chunks(chunk)).for_each(|((dx, x), dy)| {
         for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
             for i in 0..c {
-                let (x, dy) = (x[i], dy[i]);
-                let dy = if keep(normalized(x, mean[i], scale[i], beta[i])) { dy } else { T::zero() };
-                dx[i] = scale[i] * dy - offset[i] - slope[i] * (x - mean[i]);
+                let dy = masked(x[i], dy[i], i);
+                dx[i] = scale[i] * dy - offset[i] - slope[i] * (x[i] - mean[i]);
             }
         }
     });
@@ -158,15 +170,18 @@ pub fn update_running<T: Real>(
     }
 }
 
-/// One element of [`apply`], with scale = gamma / sqrt(var + eps).
-#[inline(always)]
-pub(in crate::ops) fn normalized<T: Real>(x: T, mean: T, scale: T, beta: T) -> T {
-    (x - mean) * scale + beta
+impl<T: Real> Channels<'_, T> {
+    /// gamma / sqrt(var + eps)
+    fn scale(&self) -> Vec<T> {
+        let scale = |(&var, &gamma): (&T, &T)| gamma.to_f64() * inverse_deviation(var, self.eps);
+        self.var.iter().zip(self.gamma).map(|channel| T::from_f64(scale(channel))).collect()
+    }
 }
 
-/// gamma / sqrt(var + eps), by channel.
-pub(in crate::ops) fn scale<T: Real>(var: &[T], eps: f64, gamma: &[T]) -> Vec<T> {
-    var.iter().zip(gamma).map(|(&v, &g)| T::from_f64(g.to_f64() * inverse_deviation(v, eps))).collect()
+/// bn(x) of one element, with scale = gamma / sqrt(var + eps).
+#[inline(always)]
+fn normalized<T: Real>(x: T, mean: T, scale: T, beta: T) -> T {
+    (x - mean) * scale + beta
 }
 
 fn inverse_deviation<T: Real>(var: T, eps: f64) -> f64 {

@@ -1,8 +1,7 @@
 //! Batch normalisation on a GPU: reductions over spans of rows, merged in order, then a pass over x.
 
-use super::{BatchNormShape, OP};
-use crate::device::driver::{Grid, PtrMut};
-use crate::device::kernels::Launch;
+use super::{BatchNormShape, BatchStatistics, Normalized, OP};
+use crate::device::driver::{Grid, Ptr};
 use crate::device::kernels::batchnorm::{
     apply::BatchnormApply,
     dgrad::{BatchnormDgrad, BatchnormGradientSums, BatchnormGradientTotal},
@@ -46,28 +45,28 @@ pub fn statistics(s: &BatchNormShape, x: &Tensor, mean: &mut Tensor, var: &mut T
     )
 }
 
-/// y = (x - mean) / sqrt(var + eps) * gamma + beta
-#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
+/// y = bn(x), or max(bn(x), 0), plus the residual if there is one
 pub fn apply(
     s: &BatchNormShape,
     x: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    gamma: &Tensor,
-    beta: &Tensor,
+    n: &Normalized,
+    residual: Option<&Tensor>,
     y: &mut Tensor,
 ) -> Result<()> {
     let (rows, c) = extents(s)?;
     let map = Columns::map(s.rows, s.c);
+    let BatchStatistics { mean, var } = &n.statistics;
+    let residual = residual.map_or(Ok(Ptr::new(0)), |residual| Ok(residual.gpu()?.ptr()))?;
     gpu_of(x)?.launch(
         &BatchnormApply {
             x: x.gpu()?.ptr(),
             mean: mean.gpu()?.ptr(),
             var: var.gpu()?.ptr(),
-            eps: eps as f32,
-            gamma: gamma.gpu()?.ptr(),
-            beta: beta.gpu()?.ptr(),
+            eps: n.eps as f32,
+            gamma: n.gamma.gpu()?.ptr(),
+            beta: n.beta.gpu()?.ptr(),
+            relu: n.relu.into(),
+            residual,
             y: y.gpu_mut()?.ptr_mut(),
             rows,
             C: c,
@@ -77,73 +76,43 @@ pub fn apply(
     )
 }
 
-/// dgamma and dbeta, then dx, which needs them
-#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
+/// dgamma and dbeta over each span of rows, then their totals, then dx, which needs them
 pub fn dgrad(
     s: &BatchNormShape,
     x: &Tensor,
     dy: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    gamma: &Tensor,
-    batch_statistics: bool,
+    n: &Normalized,
     dx: &mut Gradient,
     dgamma: &mut Tensor,
     dbeta: &mut Tensor,
 ) -> Result<()> {
     let (rows, c) = extents(s)?;
     let gpu = gpu_of(x)?;
-    let eps = eps as f32;
-    let sums = |span_dgamma, span_dbeta, rows_per_block| {
-        Ok(BatchnormGradientSums {
-            x: x.gpu()?.ptr(),
-            dy: dy.gpu()?.ptr(),
-            mean: mean.gpu()?.ptr(),
-            var: var.gpu()?.ptr(),
-            eps,
-            dgamma: span_dgamma,
-            dbeta: span_dbeta,
-            rows,
-            C: c,
-            rows_per_block,
-        })
-    };
-    reduce_gradients(gpu, s, sums, dgamma, dbeta)?;
-    let map = Columns::map(s.rows, s.c);
-    gpu.launch(
-        &BatchnormDgrad {
-            x: x.gpu()?.ptr(),
-            dy: dy.gpu()?.ptr(),
-            mean: mean.gpu()?.ptr(),
-            var: var.gpu()?.ptr(),
-            eps,
-            gamma: gamma.gpu()?.ptr(),
-            dgamma: dgamma.gpu()?.ptr(),
-            dbeta: dbeta.gpu()?.ptr(),
-            batch_statistics: batch_statistics.into(),
-            dx: dx.ptr_mut()?,
-            accumulate: dx.accumulate(),
-            rows,
-            C: c,
-            rows_per_block: map.rows_per_block,
-        },
-        map.grid,
-    )
-}
+    let (mean, var) = (n.statistics.mean.gpu()?.ptr(), n.statistics.var.gpu()?.ptr());
+    let (gamma, beta) = (n.gamma.gpu()?.ptr(), n.beta.gpu()?.ptr());
+    let (x, dy) = (x.gpu()?.ptr(), dy.gpu()?.ptr());
+    let (eps, relu) = (n.eps as f32, n.relu.into());
 
-/// dgamma and dbeta: the kernel of `sums` for each span of rows, given where to put what it finds and
-/// the rows of a span, then their total
-pub(in crate::ops) fn reduce_gradients<K: Launch>(
-    gpu: &Arc<Gpu>,
-    s: &BatchNormShape,
-    sums: impl FnOnce(PtrMut<f32>, PtrMut<f32>, i32) -> Result<K>,
-    dgamma: &mut Tensor,
-    dbeta: &mut Tensor,
-) -> Result<()> {
     let reduce = Columns::reduce(s.rows, s.c);
     let [mut span_dgamma, mut span_dbeta] = per_span(gpu, &reduce, s)?;
-    gpu.launch(&sums(span_dgamma.ptr_mut(), span_dbeta.ptr_mut(), reduce.rows_per_block)?, reduce.grid)?;
+    gpu.launch(
+        &BatchnormGradientSums {
+            x,
+            dy,
+            mean,
+            var,
+            eps,
+            gamma,
+            beta,
+            relu,
+            dgamma: span_dgamma.ptr_mut(),
+            dbeta: span_dbeta.ptr_mut(),
+            rows,
+            C: c,
+            rows_per_block: reduce.rows_per_block,
+        },
+        reduce.grid,
+    )?;
     gpu.launch(
         &BatchnormGradientTotal {
             span_dgamma: span_dgamma.ptr(),
@@ -151,9 +120,31 @@ pub(in crate::ops) fn reduce_gradients<K: Launch>(
             dgamma: dgamma.gpu_mut()?.ptr_mut(),
             dbeta: dbeta.gpu_mut()?.ptr_mut(),
             spans: index32(OP, reduce.spans)?,
-            C: index32(OP, s.c)?,
+            C: c,
         },
         Columns::merge(reduce.spans, s.c).grid,
+    )?;
+    let map = Columns::map(s.rows, s.c);
+    gpu.launch(
+        &BatchnormDgrad {
+            x,
+            dy,
+            mean,
+            var,
+            eps,
+            gamma,
+            beta,
+            relu,
+            dgamma: dgamma.gpu()?.ptr(),
+            dbeta: dbeta.gpu()?.ptr(),
+            batch_statistics: n.batch.into(),
+            dx: dx.ptr_mut()?,
+            accumulate: dx.accumulate(),
+            rows,
+            C: c,
+            rows_per_block: map.rows_per_block,
+        },
+        map.grid,
     )
 }
 
@@ -181,7 +172,7 @@ pub fn update_running(
 }
 
 /// Rows and channels, whose product the kernels index by.
-pub(in crate::ops) fn extents(s: &BatchNormShape) -> Result<(i32, i32)> {
+fn extents(s: &BatchNormShape) -> Result<(i32, i32)> {
     index32(OP, s.rows * s.c)?;
     Ok((index32(OP, s.rows)?, index32(OP, s.c)?))
 }

@@ -1,7 +1,7 @@
-//! Batch normalisation over N, H and W.
+//! Batch normalisation over N, H and W, and what follows it in the same pass over memory.
 
 pub mod cpu;
-pub(in crate::ops) mod gpu;
+mod gpu;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -21,21 +21,17 @@ pub struct BatchNormShape {
 }
 
 impl BatchNormShape {
-    pub(in crate::ops) fn of(op: &'static str, x: &Tensor) -> Result<BatchNormShape> {
-        let [n, h, w, c] = extents(op, "x [N,H,W,C]", x)?;
+    fn of(x: &Tensor) -> Result<BatchNormShape> {
+        let [n, h, w, c] = extents(OP, "x [N,H,W,C]", x)?;
         Ok(BatchNormShape { rows: n * h * w, c })
     }
 
     /// Checks that `x` and `channels`, the per-channel operands, can be used together.
-    pub(in crate::ops) fn checked(
-        op: &'static str,
-        x: &Tensor,
-        channels: &[(&str, &Tensor)],
-    ) -> Result<BatchNormShape> {
-        let s = BatchNormShape::of(op, x)?;
+    fn checked(x: &Tensor, channels: &[(&str, &Tensor)]) -> Result<BatchNormShape> {
+        let s = BatchNormShape::of(x)?;
         for &(name, t) in channels {
-            expect_alike(op, &[("x", x), (name, t)])?;
-            expect_shape(op, &format!("{name} [C] ="), t, &[s.c])?;
+            expect_alike(OP, &[("x", x), (name, t)])?;
+            expect_shape(OP, &format!("{name} [C] ="), t, &[s.c])?;
         }
         Ok(s)
     }
@@ -55,6 +51,30 @@ pub enum Statistics<'a> {
     },
 }
 
+/// What follows the normalisation in the same pass over memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Epilogue<'a> {
+    /// `y = bn(x)`
+    None,
+    /// `y = max(bn(x), 0)`
+    Relu,
+    /// `y = max(bn(x), 0) + residual`, the residual `[N,H,W,C]`.
+    ReluAdd(&'a Tensor),
+}
+
+impl<'a> Epilogue<'a> {
+    fn relu(self) -> bool {
+        !matches!(self, Epilogue::None)
+    }
+
+    fn residual(self) -> Option<&'a Tensor> {
+        match self {
+            Epilogue::ReluAdd(residual) => Some(residual),
+            Epilogue::None | Epilogue::Relu => None,
+        }
+    }
+}
+
 /// The statistics of one batch.
 #[derive(Clone, Debug)]
 pub struct BatchStatistics {
@@ -62,6 +82,23 @@ pub struct BatchStatistics {
     pub mean: Tensor,
     /// The biased variance of each channel, `[C]`: the mean of the squared deviations.
     pub var: Tensor,
+}
+
+/// How a tensor was normalised: what [`dgrad`] needs to know of the forward pass.
+#[derive(Clone, Debug)]
+pub struct Normalized {
+    /// The mean and the variance that were used.
+    pub statistics: BatchStatistics,
+    /// Whether these are the input's own, through which its gradient goes, or constants.
+    pub batch: bool,
+    /// What is added to the variance.
+    pub eps: f64,
+    /// The scale, `[C]`.
+    pub gamma: Tensor,
+    /// The offset, `[C]`.
+    pub beta: Tensor,
+    /// Whether a ReLU followed.
+    pub relu: bool,
 }
 
 /// The gradients of a normalisation.
@@ -75,29 +112,17 @@ pub struct BatchNormGradients {
     pub dbeta: Tensor,
 }
 
-impl BatchNormGradients {
-    /// Adds those of `gamma` and `beta` to `gradients`, and keeps that of `x`.
-    pub(in crate::ops) fn insert(
-        self,
-        gradients: &mut Gradients,
-        x: &Tensor,
-        gamma: &Tensor,
-        beta: &Tensor,
-    ) -> Result<()> {
-        gradients.insert(x, self.dx)?;
-        // Of C values; `dgrad` itself needs them alone, without those of another use.
-        gradients.add(gamma, |to| residual_add::dgrad(&self.dgamma, to))?;
-        gradients.add(beta, |to| residual_add::dgrad(&self.dbeta, to))
-    }
-}
-
-/// Batch normalisation: `y = (x - mean) / sqrt(var + eps) * gamma + beta`.
+/// Batch normalisation, `bn(x) = (x - mean) / sqrt(var + eps) * gamma + beta`, then what `epilogue`
+/// says: nothing, a ReLU, or a ReLU and the addition of a residual.
 ///
-/// `x` and `y [N,H,W,C]`; `gamma`, `beta`, `mean`, `var [C]`. Returns, with y, the batch's
-/// statistics if those were used, for [`update_running`].
+/// `x`, `residual` and `y [N,H,W,C]`; `gamma`, `beta`, `mean`, `var [C]`. Returns, with y, the batch's
+/// statistics if those were used, for [`update_running`]. Equal to the composition with
+/// [`crate::ops::relu`] and [`crate::ops::residual_add`], but one pass over memory, and it keeps only
+/// `x` for the gradient.
 ///
 /// # Gradient
-/// `dx`, `dgamma` and `dbeta` by [`dgrad`], through the statistics if they are the batch's.
+/// `dx`, `dgamma` and `dbeta` by [`dgrad`], through the statistics if they are the batch's;
+/// `dresidual = dy`.
 ///
 /// # Errors
 /// [`Error::Shape`] names both shapes, also when there is only one value a channel to take
@@ -111,49 +136,55 @@ pub fn batchnorm(
     beta: &Tensor,
     eps: f64,
     statistics: Statistics,
+    epilogue: Epilogue,
 ) -> Result<(Tensor, Option<BatchStatistics>)> {
-    let s = BatchNormShape::checked(OP, x, &[("gamma", gamma), ("beta", beta)])?;
-    let (used, computed) = resolve(OP, x, statistics)?;
-    let BatchStatistics { mean, var } = used;
+    let s = BatchNormShape::checked(x, &[("gamma", gamma), ("beta", beta)])?;
+    let residual = epilogue.residual();
+    if let Some(residual) = residual {
+        expect_alike(OP, &[("x", x), ("residual", residual)])?;
+        expect_shape(OP, "residual as x is:", residual, x.shape())?;
+    }
+    let (statistics, computed) = resolve(x, statistics)?;
+    let n = Normalized {
+        statistics,
+        batch: computed.is_some(),
+        eps,
+        gamma: gamma.clone(),
+        beta: beta.clone(),
+        relu: epilogue.relu(),
+    };
     let mut y = x.empty_like(x.shape())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            let (mean, var, gamma, beta) = (mean.cpu()?, var.cpu()?, gamma.cpu()?, beta.cpu()?);
-            cpu::apply::<T>(&s, x.cpu()?, mean, var, eps, gamma, beta, y.cpu_mut()?);
+            let residual = residual.map(|residual| residual.cpu()).transpose()?;
+            cpu::apply::<T>(&s, x.cpu()?, &n.on_cpu()?, residual, y.cpu_mut()?);
             Ok(())
         })?,
-        Device::Gpu(_) => gpu::apply(&s, x, &mean, &var, eps, gamma, beta, &mut y)?,
+        Device::Gpu(_) => gpu::apply(&s, x, &n, residual, &mut y)?,
     }
 
-    let batch = computed.is_some();
-    let inputs = [x, gamma, beta];
-    let (x, gamma, beta) = (x.clone(), gamma.clone(), beta.clone());
+    let inputs: Vec<&Tensor> = [x, gamma, beta].into_iter().chain(residual).collect();
+    let (x, residual) = (x.clone(), residual.cloned());
     let y = tape.record(&inputs, y, move |dy, gradients| {
         let dx = gradients.destination(&x);
-        let computed = dgrad(&x, dy, &mean, &var, eps, &gamma, batch, dx)?;
-        computed.insert(gradients, &x, &gamma, &beta)
+        dgrad(&x, dy, &n, dx)?.insert(gradients, &x, &n)?;
+        match residual {
+            Some(residual) => gradients.add(&residual, |to| residual_add::dgrad(dy, to)),
+            None => Ok(()),
+        }
     });
     Ok((y, computed))
 }
 
-/// The gradients of [`batchnorm`], its input's put into `dx`, from that input `x` and its output's
-/// gradient `dy`;
-/// `batch_statistics` says whether `mean` and `var` are those of `x`, or constants.
+/// The gradients of [`batchnorm`], its input's put into `dx`, from that input `x`, its output's gradient
+/// `dy`, and how `x` was normalised. The residual's gradient is `dy` itself.
 ///
 /// # Errors
 /// As [`batchnorm`].
-#[expect(clippy::too_many_arguments, reason = "the operands of the equations")]
-pub fn dgrad(
-    x: &Tensor,
-    dy: &Tensor,
-    mean: &Tensor,
-    var: &Tensor,
-    eps: f64,
-    gamma: &Tensor,
-    batch_statistics: bool,
-    dx: Destination,
-) -> Result<BatchNormGradients> {
-    let s = BatchNormShape::checked(OP, x, &[("mean", mean), ("var", var), ("gamma", gamma)])?;
+pub fn dgrad(x: &Tensor, dy: &Tensor, n: &Normalized, dx: Destination) -> Result<BatchNormGradients> {
+    let BatchStatistics { mean, var } = &n.statistics;
+    let channels = [("mean", mean), ("var", var), ("gamma", &n.gamma), ("beta", &n.beta)];
+    let s = BatchNormShape::checked(x, &channels)?;
     expect_alike(OP, &[("x", x), ("dy", dy)])?;
     expect_shape(OP, "dy as x is:", dy, x.shape())?;
     let mut dx = Gradient::new(OP, "dx as x is:", dx, x, x.shape())?;
@@ -161,18 +192,23 @@ pub fn dgrad(
     let mut dbeta = x.empty_like(&[s.c])?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            let (x, dy, mean, var, gamma) = (x.cpu()?, dy.cpu()?, mean.cpu()?, var.cpu()?, gamma.cpu()?);
+            let (x, dy, on_cpu) = (x.cpu()?, dy.cpu()?, n.on_cpu()?);
             let (dgamma, dbeta) = (dgamma.cpu_mut()?, dbeta.cpu_mut()?);
-            compute_on_cpu([&mut dx], |[dx]| {
-                cpu::dgrad::<T>(&s, x, dy, mean, var, eps, gamma, batch_statistics, dx, dgamma, dbeta)
-            })
+            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(&s, x, dy, &on_cpu, n.batch, dx, dgamma, dbeta))
         })?,
-        Device::Gpu(_) => {
-            let (dx, dgamma, dbeta) = (&mut dx, &mut dgamma, &mut dbeta);
-            gpu::dgrad(&s, x, dy, mean, var, eps, gamma, batch_statistics, dx, dgamma, dbeta)?
-        }
+        Device::Gpu(_) => gpu::dgrad(&s, x, dy, n, &mut dx, &mut dgamma, &mut dbeta)?,
     }
     Ok(BatchNormGradients { dx: dx.into_tensor(), dgamma, dbeta })
+}
+
+impl BatchNormGradients {
+    /// Adds those of gamma and beta to `gradients`, and keeps that of `x`.
+    fn insert(self, gradients: &mut Gradients, x: &Tensor, n: &Normalized) -> Result<()> {
+        gradients.insert(x, self.dx)?;
+        // Of C values; `dgrad` itself needs them alone, without those of another use.
+        gradients.add(&n.gamma, |to| residual_add::dgrad(&self.dgamma, to))?;
+        gradients.add(&n.beta, |to| residual_add::dgrad(&self.dbeta, to))
+    }
 }
 
 /// The mean and the biased variance of each channel of `x [N,H,W,C]`.
@@ -180,7 +216,19 @@ pub fn dgrad(
 /// # Errors
 /// As [`batchnorm`].
 pub fn statistics(x: &Tensor) -> Result<BatchStatistics> {
-    batch_statistics(OP, x)
+    expect_alike(OP, &[("x", x)])?;
+    let s = BatchNormShape::of(x)?;
+    expect_several(&s)?;
+    let mut mean = x.empty_like(&[s.c])?;
+    let mut var = x.empty_like(&[s.c])?;
+    match x.device() {
+        Device::Cpu => with_real!(OP, x.dtype(), T => {
+            cpu::statistics::<T>(&s, x.cpu()?, mean.cpu_mut()?, var.cpu_mut()?);
+            Ok(())
+        })?,
+        Device::Gpu(_) => gpu::statistics(&s, x, &mut mean, &mut var)?,
+    }
+    Ok(BatchStatistics { mean, var })
 }
 
 /// Moves the running statistics towards those of a batch of `rows` = N·H·W values a channel:
@@ -203,7 +251,7 @@ pub fn update_running(
         expect_shape(OP, &format!("{name} [C] ="), t, &[c])?;
     }
     let s = BatchNormShape { rows, c };
-    expect_several(OP, &s)?;
+    expect_several(&s)?;
     match mean.device() {
         Device::Cpu => with_real!(OP, mean.dtype(), T => {
             let (running_mean, running_var) = (running_mean.cpu_mut()?, running_var.cpu_mut()?);
@@ -215,46 +263,26 @@ pub fn update_running(
 }
 
 /// The statistics to normalise `x` with; the second time if they were computed here.
-pub(in crate::ops) fn resolve(
-    op: &'static str,
-    x: &Tensor,
-    statistics: Statistics,
-) -> Result<(BatchStatistics, Option<BatchStatistics>)> {
-    match statistics {
+fn resolve(x: &Tensor, given: Statistics) -> Result<(BatchStatistics, Option<BatchStatistics>)> {
+    match given {
         Statistics::Batch => {
-            let batch = batch_statistics(op, x)?;
+            let batch = statistics(x)?;
             Ok((batch.clone(), Some(batch)))
         }
         Statistics::Running { mean, var } => {
-            BatchNormShape::checked(op, x, &[("running mean", mean), ("running var", var)])?;
+            BatchNormShape::checked(x, &[("running mean", mean), ("running var", var)])?;
             Ok((BatchStatistics { mean: mean.clone(), var: var.clone() }, None))
         }
     }
 }
 
-fn batch_statistics(op: &'static str, x: &Tensor) -> Result<BatchStatistics> {
-    expect_alike(op, &[("x", x)])?;
-    let s = BatchNormShape::of(op, x)?;
-    expect_several(op, &s)?;
-    let mut mean = x.empty_like(&[s.c])?;
-    let mut var = x.empty_like(&[s.c])?;
-    match x.device() {
-        Device::Cpu => with_real!(op, x.dtype(), T => {
-            cpu::statistics::<T>(&s, x.cpu()?, mean.cpu_mut()?, var.cpu_mut()?);
-            Ok(())
-        })?,
-        Device::Gpu(_) => gpu::statistics(&s, x, &mut mean, &mut var)?,
-    }
-    Ok(BatchStatistics { mean, var })
-}
-
 /// One value has no variance to speak of.
-fn expect_several(op: &'static str, s: &BatchNormShape) -> Result<()> {
+fn expect_several(s: &BatchNormShape) -> Result<()> {
     if s.rows > 1 {
         return Ok(());
     }
     Err(Error::Shape {
-        op,
+        op: OP,
         expected: "batch statistics over at least 2 values a channel (N*H*W >= 2)".into(),
         found: format!("N*H*W = {}", s.rows),
     })

@@ -1,9 +1,11 @@
 //! The table of operations. A new operation is one row.
 
-use super::{Attribute, Operand, Operation, Values};
+use super::{Arguments, Attribute, Operand, Operation, Values};
+use crate::error::Error;
 use crate::ops::augment::{Normalization, augment};
-use crate::ops::batchnorm::{self, BatchNormGradients, BatchStatistics, Statistics, batchnorm};
-use crate::ops::bn_relu_add::{self, bn_relu_add};
+use crate::ops::batchnorm::{
+    self, BatchNormGradients, BatchStatistics, Epilogue, Normalized, Statistics, batchnorm,
+};
 use crate::ops::conv3x3::{self, Products, conv3x3};
 use crate::ops::linear::{self, linear};
 use crate::ops::maxpool::{self, maxpool};
@@ -12,6 +14,7 @@ use crate::ops::relu::{self, relu};
 use crate::ops::residual_add::residual_add;
 use crate::ops::sgd::{self, Sgd};
 use crate::ops::softmax_nll::{self, softmax_nll};
+use crate::tape::Tape;
 use crate::tensor::Tensor;
 
 /// Every operation and every named gradient.
@@ -61,54 +64,69 @@ pub static OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "batchnorm_fprop",
-        equation: "y = (x - mean) / sqrt(var + eps) gamma + beta, with x's own mean and biased var",
-        inputs: &[real("x", "N,H,W,C"), real("gamma", "C"), real("beta", "C")],
-        attributes: &[EPS],
+        equation: "y = (x - mean) / sqrt(var + eps) gamma + beta, with x's own mean and biased var; \
+                   with relu y = max(that, 0) + residual",
+        inputs: &[
+            real("x", "N,H,W,C"),
+            real("gamma", "C"),
+            real("beta", "C"),
+            optional(real("residual", "N,H,W,C")),
+        ],
+        attributes: &[EPS, RELU],
         outputs: &[real("y", "N,H,W,C"), real("mean", "C"), positive("var", "C")],
         accumulates: None,
-        run: |tape, a| {
-            let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
-            normalized(batchnorm(tape, x, gamma, beta, a.number("eps")?, Statistics::Batch)?)
-        },
+        run: |tape, a| normalized(tape, a, Statistics::Batch),
     },
     Operation {
         name: "batchnorm_eval",
-        equation: "y = (x - mean) / sqrt(var + eps) gamma + beta",
+        equation: "y = (x - mean) / sqrt(var + eps) gamma + beta; with relu y = max(that, 0) + residual",
         inputs: &[
             real("x", "N,H,W,C"),
             real("mean", "C"),
             positive("var", "C"),
             real("gamma", "C"),
             real("beta", "C"),
+            optional(real("residual", "N,H,W,C")),
         ],
-        attributes: &[EPS],
+        attributes: &[EPS, RELU],
         outputs: &[real("y", "N,H,W,C")],
         accumulates: None,
         run: |tape, a| {
-            let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
             let statistics = Statistics::Running { mean: a.tensor("mean")?, var: a.tensor("var")? };
-            normalized(batchnorm(tape, x, gamma, beta, a.number("eps")?, statistics)?)
+            normalized(tape, a, statistics)
         },
     },
     Operation {
         name: "batchnorm_dgrad",
         equation: "dgamma = sum dy xhat, dbeta = sum dy, dx = gamma / sqrt(var + eps) (dy - dbeta/NHW - xhat dgamma/NHW); \
-                   the last two terms only for batch_statistics; xhat = (x - mean) / sqrt(var + eps)",
+                   the last two terms only for batch_statistics; xhat = (x - mean) / sqrt(var + eps); \
+                   with relu dy counts as 0 where xhat gamma + beta <= 0; dresidual = dy",
         inputs: &[
             real("x", "N,H,W,C"),
             real("dy", "N,H,W,C"),
             real("mean", "C"),
             positive("var", "C"),
             real("gamma", "C"),
+            real("beta", "C"),
         ],
-        attributes: &[EPS, BATCH_STATISTICS],
+        attributes: &[EPS, RELU, BATCH_STATISTICS],
         outputs: &[real("dx", "N,H,W,C"), real("dgamma", "C"), real("dbeta", "C")],
         accumulates: Some("dx"),
         run: |_, a| {
-            let (mean, var, gamma) = (a.tensor("mean")?, a.tensor("var")?, a.tensor("gamma")?);
-            let (eps, batch) = (a.number("eps")?, a.flag("batch_statistics")?);
-            let (x, dy) = (a.tensor("x")?, a.tensor("dy")?);
-            gradients(batchnorm::dgrad(x, dy, mean, var, eps, gamma, batch, a.destination("dx"))?)
+            let n = Normalized {
+                statistics: BatchStatistics {
+                    mean: a.tensor("mean")?.clone(),
+                    var: a.tensor("var")?.clone(),
+                },
+                batch: a.flag("batch_statistics")?,
+                eps: a.number("eps")?,
+                gamma: a.tensor("gamma")?.clone(),
+                beta: a.tensor("beta")?.clone(),
+                relu: a.flag("relu")?,
+            };
+            let BatchNormGradients { dx, dgamma, dbeta } =
+                batchnorm::dgrad(a.tensor("x")?, a.tensor("dy")?, &n, a.destination("dx"))?;
+            Ok(vec![dx, dgamma, dbeta])
         },
     },
     Operation {
@@ -130,68 +148,6 @@ pub static OPERATIONS: &[Operation] = &[
             let (rows, momentum) = (a.count("rows")?, a.number("momentum")?);
             batchnorm::update_running(&batch, rows, momentum, &mut mean, &mut var)?;
             Ok(vec![mean, var])
-        },
-    },
-    Operation {
-        name: "bn_relu_add_fprop",
-        equation: "y = max(bn(x), 0) + residual, bn as in batchnorm_fprop",
-        inputs: &[
-            real("x", "N,H,W,C"),
-            real("gamma", "C"),
-            real("beta", "C"),
-            optional(real("residual", "N,H,W,C")),
-        ],
-        attributes: &[EPS],
-        outputs: &[real("y", "N,H,W,C"), real("mean", "C"), positive("var", "C")],
-        accumulates: None,
-        run: |tape, a| {
-            let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
-            let (eps, residual) = (a.number("eps")?, a.optional("residual"));
-            normalized(bn_relu_add(tape, x, gamma, beta, eps, Statistics::Batch, residual)?)
-        },
-    },
-    Operation {
-        name: "bn_relu_add_eval",
-        equation: "y = max(bn(x), 0) + residual, bn as in batchnorm_eval",
-        inputs: &[
-            real("x", "N,H,W,C"),
-            real("mean", "C"),
-            positive("var", "C"),
-            real("gamma", "C"),
-            real("beta", "C"),
-            optional(real("residual", "N,H,W,C")),
-        ],
-        attributes: &[EPS],
-        outputs: &[real("y", "N,H,W,C")],
-        accumulates: None,
-        run: |tape, a| {
-            let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
-            let statistics = Statistics::Running { mean: a.tensor("mean")?, var: a.tensor("var")? };
-            let (eps, residual) = (a.number("eps")?, a.optional("residual"));
-            normalized(bn_relu_add(tape, x, gamma, beta, eps, statistics, residual)?)
-        },
-    },
-    Operation {
-        name: "bn_relu_add_dgrad",
-        equation: "as batchnorm_dgrad, with dy where bn(x) > 0 and 0 elsewhere; dresidual = dy",
-        inputs: &[
-            real("x", "N,H,W,C"),
-            real("dy", "N,H,W,C"),
-            real("mean", "C"),
-            positive("var", "C"),
-            real("gamma", "C"),
-            real("beta", "C"),
-        ],
-        attributes: &[EPS, BATCH_STATISTICS],
-        outputs: &[real("dx", "N,H,W,C"), real("dgamma", "C"), real("dbeta", "C")],
-        accumulates: Some("dx"),
-        run: |_, a| {
-            let (mean, var) = (a.tensor("mean")?, a.tensor("var")?);
-            let (gamma, beta) = (a.tensor("gamma")?, a.tensor("beta")?);
-            let (eps, batch) = (a.number("eps")?, a.flag("batch_statistics")?);
-            let (x, dy) = (a.tensor("x")?, a.tensor("dy")?);
-            let dx = a.destination("dx");
-            gradients(bn_relu_add::dgrad(x, dy, mean, var, eps, gamma, beta, batch, dx)?)
         },
     },
     Operation {
@@ -388,6 +344,7 @@ pub static OPERATIONS: &[Operation] = &[
 ];
 
 const EPS: Attribute = default("eps", 1e-5);
+const RELU: Attribute = default("relu", 0.0);
 const BATCH_STATISTICS: Attribute = default("batch_statistics", 1.0);
 
 const fn operand(name: &'static str, axes: &'static str, values: Values) -> Operand {
@@ -420,10 +377,16 @@ fn one(output: Tensor) -> Outputs {
     Ok(vec![output])
 }
 
-fn normalized((y, batch): (Tensor, Option<BatchStatistics>)) -> Outputs {
+fn normalized(tape: &mut Tape, a: &Arguments, statistics: Statistics) -> Outputs {
+    let (x, gamma, beta) = (a.tensor("x")?, a.tensor("gamma")?, a.tensor("beta")?);
+    let epilogue = match (a.flag("relu")?, a.optional("residual")) {
+        (false, None) => Epilogue::None,
+        (true, None) => Epilogue::Relu,
+        (true, Some(residual)) => Epilogue::ReluAdd(residual),
+        (false, Some(_)) => {
+            return Err(Error::Config("batchnorm: a residual needs the attribute relu=1".into()));
+        }
+    };
+    let (y, batch) = batchnorm(tape, x, gamma, beta, a.number("eps")?, statistics, epilogue)?;
     Ok([y].into_iter().chain(batch.into_iter().flat_map(|batch| [batch.mean, batch.var])).collect())
-}
-
-fn gradients(BatchNormGradients { dx, dgamma, dbeta }: BatchNormGradients) -> Outputs {
-    Ok(vec![dx, dgamma, dbeta])
 }
