@@ -90,6 +90,12 @@ impl Module {
         self.inner.kernels.iter().map(|kernel| Entry { kernel })
     }
 
+    /// The size of a `.global` or `.const` variable, in bytes.
+    pub fn variable_bytes(&self, name: &str) -> Option<u64> {
+        let index = *self.inner.index.get(name)?;
+        self.inner.variables.get(index as usize)?.variable.size
+    }
+
     /// The entry of that name.
     ///
     /// # Errors
