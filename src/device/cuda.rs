@@ -1,11 +1,13 @@
 //! The CUDA driver, through cudarc, which loads libcuda when it is first called.
 //!
-//! One context and one stream. Kernels are loaded at their first launch from the embedded images.
+//! One context and one stream. Kernels are loaded at their first launch from the embedded images: machine
+//! code, or PTX if `CUGRAD_IMAGES=ptx` says so, for a driver that is to compile it, or to simulate it
+//! (ptxsim-cuda).
 
 mod launch;
 
 use super::driver::{Arg, DeviceInfo, Driver, Event, Graph, Grid};
-use super::kernels::{self, Entry, ImageKind, Module};
+use super::kernels::{self, Entry, Image, ImageKind, Module};
 use super::tensor_map::{TensorLayout, TensorMap};
 use crate::error::{Error, Result};
 use cudarc::driver::{
@@ -25,8 +27,40 @@ pub struct CudaDriver {
     info: DeviceInfo,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
+    images: Images,
     loaded: Mutex<Loaded>,
     capturing: AtomicBool,
+}
+
+/// Which images are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Images {
+    /// Those that fit the GPU best.
+    Best,
+    /// PTX only.
+    Ptx,
+}
+
+impl Images {
+    /// What the environment's `CUGRAD_IMAGES` says.
+    fn read() -> Result<Images> {
+        match std::env::var("CUGRAD_IMAGES").as_deref() {
+            Err(_) | Ok("" | "best") => Ok(Images::Best),
+            Ok("ptx") => Ok(Images::Ptx),
+            Ok(other) => Err(no_device(
+                format!("CUGRAD_IMAGES is `{other}`, expected `best` or `ptx`"),
+                "leave it unset for the machine code that fits the GPU",
+            )),
+        }
+    }
+
+    /// The image of `module` to load on a GPU of this compute capability.
+    fn choose(self, module: &Module, capability: (u32, u32)) -> Option<&'static Image> {
+        match self {
+            Images::Best => module.image_for(capability),
+            Images::Ptx => module.ptx_for(capability),
+        }
+    }
 }
 
 /// The modules and kernels loaded so far, by file and by name.
@@ -43,6 +77,7 @@ impl CudaDriver {
     /// [`Error::NoDevice`] when this machine, its driver or this build cannot serve it.
     pub fn open(ordinal: usize) -> Result<CudaDriver> {
         let version = probe(ordinal)?;
+        let images = Images::read()?;
         let context = CudaContext::new(ordinal).map_err(not_opened)?;
         // SAFETY: cudarc's memory objects, whose accesses the tracking would order between streams,
         // are not used here, and there is one stream.
@@ -50,7 +85,8 @@ impl CudaDriver {
         let info = describe(&context, version).map_err(driver("asking what the GPU is"))?;
         expect_images(&info)?;
         let stream = context.new_stream().map_err(driver("creating a stream"))?;
-        Ok(CudaDriver { info, context, stream, loaded: Mutex::default(), capturing: AtomicBool::new(false) })
+        let (loaded, capturing) = (Mutex::default(), AtomicBool::new(false));
+        Ok(CudaDriver { info, context, stream, images, loaded, capturing })
     }
 
     /// Makes the context current on this thread, as the calls of [`result`] need it.
@@ -79,11 +115,12 @@ impl CudaDriver {
 
     fn load(&self, entry: &'static Entry) -> Result<Arc<CudaModule>> {
         let capability = self.info.compute_capability;
-        let image = entry.module.image_for(capability).ok_or_else(|| no_image(entry.module, capability))?;
+        let image = self.images.choose(entry.module, capability);
+        let image = image.ok_or_else(|| no_image(entry.module, capability))?;
         let mut bytes = image
             .unpack()
             .map_err(|error| Error::Launch { kernel: entry.name, why: format!("its image: {error}") })?;
-        if image.kind == ImageKind::Ptx {
+        if matches!(image.kind, ImageKind::Ptx | ImageKind::SimulatorPtx) {
             // The driver reads PTX as a C string.
             bytes.push(0);
         }

@@ -38,6 +38,17 @@ impl Module {
         fitting.min_by_key(|image| (image.kind == ImageKind::Ptx, Reverse(image.arch)))
     }
 
+    /// The PTX that serves a GPU of this compute capability best: that for the simulator, which is for the
+    /// closest architecture and has line numbers, before that which any newer GPU loads.
+    pub fn ptx_for(&self, compute_capability: (u32, u32)) -> Option<&'static Image> {
+        let (major, minor) = compute_capability;
+        let gpu = major * 10 + minor;
+        let is_exact = |arch| self.images.iter().any(|i| i.kind == ImageKind::CubinExact && i.arch == arch);
+        let fits = |image: &&Image| image.arch == gpu || (image.arch < gpu && !is_exact(image.arch));
+        let general = || self.images.iter().find(|image| image.kind == ImageKind::Ptx);
+        self.simulator_ptx().filter(fits).or_else(|| general().filter(|image| image.fits(compute_capability)))
+    }
+
     /// The PTX for the simulator; none in a build that found no NVRTC.
     pub fn simulator_ptx(&self) -> Option<&'static Image> {
         self.images.iter().find(|image| image.kind == ImageKind::SimulatorPtx)

@@ -1,0 +1,33 @@
+//! A drop-in `libcuda.so.1` whose GPU is ptxsim.
+//!
+//! A program that calls the CUDA driver, itself or through a library, finds the functions of [`api`]
+//! where it looks for NVIDIA's: it loads the shared library that this crate builds, under that name.
+//! Its kernels then run on the CPU, with every check of ptxsim, and what it does wrong with the driver
+//! is found as well. The README says how to set it up and what is and is not there.
+//!
+//! Inside: `driver` (the process's one driver), `call` (what every function begins with), `state` (all
+//! that is guarded by its one lock: `context`, `memory`, `module`, `stream`, `event`,
+//! `capture`, `graph`), `queue` and `work`
+//! (what is queued, and how it is done), `gpu` (the models of GPU), `settings` (the environment).
+
+pub mod api;
+
+mod call;
+mod capture;
+mod context;
+mod driver;
+mod error;
+mod event;
+mod gpu;
+mod graph;
+mod handle;
+mod host;
+mod launch;
+mod memory;
+mod module;
+mod queue;
+mod report;
+mod settings;
+mod state;
+mod stream;
+mod work;
