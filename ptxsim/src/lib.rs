@@ -13,6 +13,7 @@ mod device;
 mod error;
 mod exec;
 mod fault;
+pub mod json;
 mod launch;
 mod lower;
 mod machine;

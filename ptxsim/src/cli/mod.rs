@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use ptxsim::{Checks, Config, Device, Error, Gpu, Launch, Module, Roofline};
+use serde_json::json;
 
 use args::{Argument, Dimensions};
 
@@ -106,7 +107,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Err(Failure::Fault(fault)) => {
             if json {
-                output::print(&output::fault_json(&fault));
+                output::print(&json!({"fault": ptxsim::json::fault(&fault)}).to_string());
             }
             eprintln!("fault: {fault}");
             ExitCode::from(1)
@@ -147,7 +148,7 @@ impl Run {
         }
         let floors = self.gpu.map(|gpu| Roofline::estimate(&report, gpu, self.registers));
         Ok(if self.json {
-            output::report_json(&report, floors.as_ref())
+            ptxsim::json::report(&report, floors.as_ref()).to_string()
         } else {
             output::report(&report, floors.as_ref())
         })

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use ptxsim::{Count, Entry, Fault, LaunchReport, Module, Roofline};
+use ptxsim::{Count, Entry, LaunchReport, Module, Roofline};
 use serde_json::{Value, json};
 
 /// Print to standard output; a reader that has gone away is no error.
@@ -36,19 +36,6 @@ pub(crate) fn list_json(module: &Module) -> String {
         })
         .collect();
     json!({"target": module.target(), "entries": entries}).to_string()
-}
-
-pub(crate) fn fault_json(fault: &Fault) -> String {
-    json!({"fault": {
-        "message": fault.kind.to_string(),
-        "kernel": fault.kernel,
-        "source": fault.source,
-        "ptx_line": fault.ptx_line,
-        "instruction": fault.instruction,
-        "block": fault.block,
-        "thread": fault.thread,
-    }})
-    .to_string()
 }
 
 pub(crate) fn report(report: &LaunchReport, floors: Option<&Roofline>) -> String {
@@ -97,49 +84,4 @@ fn table<'c>(text: &mut String, title: &str, rows: impl Iterator<Item = (String,
             c.shared_ideal
         );
     }
-}
-
-fn count(c: &Count) -> Value {
-    json!({
-        "warp_instructions": c.warp_instructions,
-        "thread_instructions": c.thread_instructions,
-        "global_requests": c.global_requests,
-        "global_bytes": c.global_bytes,
-        "global_sectors": c.global_sectors,
-        "shared_requests": c.shared_requests,
-        "shared_bytes": c.shared_bytes,
-        "shared_wavefronts": c.shared_wavefronts,
-        "shared_ideal": c.shared_ideal,
-        "tensor_flop": c.tensor_flop,
-    })
-}
-
-pub(crate) fn report_json(report: &LaunchReport, floors: Option<&Roofline>) -> String {
-    fn counts<'c>(items: impl Iterator<Item = (String, &'c Count)>) -> Value {
-        items.map(|(name, c)| (name, count(c))).collect::<serde_json::Map<_, _>>().into()
-    }
-    let floors = floors.map(|floors| {
-        let seconds = |&(limit, seconds): &(ptxsim::Limit, f64)| (limit.name().to_owned(), json!(seconds));
-        json!({
-            "gpu": floors.gpu,
-            "seconds": floors.floors.iter().map(seconds).collect::<serde_json::Map<_, _>>(),
-            "binding": floors.binding().0.name(),
-            "uncached_memory_seconds": floors.uncached_memory,
-            "occupancy": floors.occupancy.map(|o| o.fraction),
-        })
-    });
-    json!({
-        "kernel": report.kernel,
-        "blocks": report.blocks,
-        "threads_per_block": report.threads_per_block,
-        "shared_bytes_per_block": report.shared_bytes_per_block,
-        "unique_bytes_read": report.unique_bytes_read,
-        "unique_bytes_written": report.unique_bytes_written,
-        "total": count(&report.total),
-        "by_class": counts(report.by_class.iter().map(|(class, c)| (format!("{class:?}"), c))),
-        "by_line": counts(report.by_line.iter().map(|(line, c)| (line.clone(), c))),
-        "by_opcode": counts(report.by_opcode.iter().map(|(opcode, c)| (opcode.clone(), c))),
-        "floors": floors,
-    })
-    .to_string()
 }
