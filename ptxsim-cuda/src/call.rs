@@ -39,9 +39,11 @@ pub(crate) fn anytime(name: &'static str, body: impl FnOnce() -> Result) -> CUre
     // A panic may not cross into the program; what it was about is on stderr.
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => CUresult::CUDA_SUCCESS,
-        Ok(Err(Error { code, why })) => {
-            if !why.is_empty() {
-                report::say(&format!("{name}: {code:?}: {why}"));
+        Ok(Err(Error { code, why, is_misuse })) => {
+            match (is_misuse, why.is_empty()) {
+                (true, _) => report::misuse(name, &why),
+                (false, false) => report::say(&format!("{name}: {code:?}: {why}")),
+                (false, true) => {}
             }
             code
         }

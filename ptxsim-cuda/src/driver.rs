@@ -8,11 +8,13 @@ use ptxsim::{Checks, Config, Device};
 use crate::error::{Error, Result};
 use crate::gpu::Model;
 use crate::handle::Id;
+use crate::leaks;
 use crate::queue::{Queue, Queued, WorkId};
 use crate::report;
 use crate::settings::Settings;
 use crate::state::State;
-use crate::work::{Failure, Work};
+use crate::watch::{self, Fingerprint};
+use crate::work::{Copy, Failure, Side, Work};
 
 /// The driver, once `cuInit` has been called.
 pub(crate) struct Driver {
@@ -38,6 +40,11 @@ pub(crate) fn start() -> Result<&'static Driver> {
     }
 }
 
+/// The driver, if it was started and nobody is at it: for the end of the process.
+pub(crate) fn at_rest() -> Option<MutexGuard<'static, State>> {
+    DRIVER.get()?.as_ref().ok()?.state.try_lock().ok()
+}
+
 /// The driver, which must have been started.
 pub(crate) fn started() -> Result<&'static Driver> {
     if DRIVER.get().is_none() {
@@ -49,9 +56,13 @@ pub(crate) fn started() -> Result<&'static Driver> {
 impl Driver {
     fn new() -> std::result::Result<Driver, String> {
         let settings = Settings::read()?;
+        if let Some(path) = &settings.report {
+            report::open(path)?;
+        }
         let config = Config { threads: settings.threads, checks: Checks::all(), ..Config::default() };
         let simulator = Device::new(config).map_err(|error| error.to_string())?;
         let state = State::new(settings.visible.len(), settings.memory_bytes, Queue::new(settings.order));
+        leaks::report_at_exit();
         Ok(Driver { settings, simulator, state: Mutex::new(state), engine: Mutex::new(()) })
     }
 
@@ -92,24 +103,34 @@ impl Driver {
     fn work(&self, id: WorkId, queued: &Queued) {
         let outcome = self.run(queued);
         let mut state = self.state();
-        if let Err(failure) = outcome {
-            report::say(&format!("{}: {:?}: {}", queued.call, failure.code, failure.what));
+        if let Err(mut failure) = outcome {
+            self.explain(&state, queued, &mut failure);
+            report::fault(queued.call, &failure);
             state.fail_context(queued.context, failure.code);
+        }
+        match &queued.work {
+            Work::Host(_) => state.queue.watch_anew(None),
+            Work::Copy(copy) if copy.to.side == Side::Host => state.queue.watch_anew(watch::host_range(copy)),
+            _ => {}
         }
         state.queue.finish(id);
     }
 
     fn run(&self, queued: &Queued) -> std::result::Result<(), Failure> {
         match &queued.work {
-            Work::Launch(launch) => launch.run(&self.simulator).map(drop),
-            Work::Copy(copy) => copy.run(&self.simulator),
+            Work::Launch(launch) => {
+                let report = launch.run(&self.simulator)?;
+                report::launched(queued.call, launch, &report);
+                Ok(())
+            }
+            Work::Copy(copy) => self.run_copy(queued, copy),
             Work::Fill(fill) => fill.run(&self.simulator),
             Work::Free { address } => {
                 let freed = self.state().memory.remove(*address, queued.call);
+                freed.map_err(|error| Failure::memory(error.why))?;
                 // What is known to be live is so to the simulator.
-                freed
-                    .map(|_| drop(self.simulator.free(*address)))
-                    .map_err(|error| Failure { code: error.code, what: error.why.into_owned() })
+                let _ = self.simulator.free(*address);
+                Ok(())
             }
             Work::Record { event } => {
                 if let Ok(event) = self.state().events.get_mut(*event) {
@@ -121,6 +142,50 @@ impl Driver {
             Work::Host(call) => {
                 call.run();
                 Ok(())
+            }
+        }
+    }
+
+    fn run_copy(&self, queued: &Queued, copy: &Copy) -> std::result::Result<(), Failure> {
+        if let Some(row) = copy.first_unwritten(&self.simulator) {
+            let what =
+                format!("not all of the {} bytes at {row:#x} that are copied have been written", copy.bytes);
+            report::misuse(queued.call, &what);
+        }
+        if let Some(before) = queued.watch {
+            let now = Fingerprint::of(copy).map_err(|why| {
+                Failure::memory(format!("{why}: the buffer was freed before the copy was done"))
+            })?;
+            if now != Some(before) {
+                let address = watch::host_range(copy).map_or(0, |(start, _)| start);
+                report::misuse(
+                    queued.call,
+                    &format!(
+                        "the program's memory at {address:#x} changed after the call and before the copy was done: it \
+                     was written, or freed, too early"
+                    ),
+                );
+                if copy.to.side == Side::Host {
+                    // Whose memory it is now is not known.
+                    return Ok(());
+                }
+            }
+        }
+        copy.run(&self.simulator)
+    }
+
+    /// Adds to a failure which function freed the memory that it is about.
+    fn explain(&self, state: &State, queued: &Queued, failure: &mut Failure) {
+        let addresses: Vec<u64> = match (&queued.work, failure.fault.as_deref().map(|fault| &fault.kind)) {
+            (_, Some(ptxsim::FaultKind::UseAfterFree { address, .. })) => vec![*address],
+            (Work::Copy(copy), None) => copy.device_addresses().collect(),
+            (Work::Fill(fill), None) => vec![fill.to],
+            _ => Vec::new(),
+        };
+        for address in addresses {
+            if let Some(call) = state.memory.freed_by(address) {
+                let why = format!("; the memory at {address:#x} was freed by {call} while this was queued");
+                failure.what.push_str(&why);
             }
         }
     }

@@ -11,6 +11,8 @@ pub(crate) struct Error {
     pub code: CUresult,
     /// What is said on stderr; nothing is, if it is empty.
     pub why: Cow<'static, str>,
+    /// Whether a GPU's driver would not tell, but crash or go wrong.
+    pub is_misuse: bool,
 }
 
 /// What the inside of a driver function gives.
@@ -18,7 +20,12 @@ pub(crate) type Result<T = ()> = std::result::Result<T, Error>;
 
 impl Error {
     pub fn new(code: CUresult, why: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, why: why.into() }
+        Self { code, why: why.into(), is_misuse: false }
+    }
+
+    /// A mistake of which a GPU's driver says nothing.
+    pub fn misuse(code: CUresult, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { is_misuse: true, ..Self::new(code, why) }
     }
 
     /// An argument that the function does not take.

@@ -86,11 +86,10 @@ impl<T> Table<T> {
     }
 
     fn missing(&self, id: Id) -> Error {
-        let kind = self.kind;
-        let why = match self.ended.get(&id) {
-            Some(call) => format!("the {kind} {id:#x} was ended by {call}"),
-            None => format!("{id:#x} is no {kind}"),
-        };
-        Error::new(CUresult::CUDA_ERROR_INVALID_HANDLE, why)
+        let (kind, code) = (self.kind, CUresult::CUDA_ERROR_INVALID_HANDLE);
+        match self.ended.get(&id) {
+            Some(call) => Error::misuse(code, format!("the {kind} {id:#x} was ended by {call}")),
+            None => Error::new(code, format!("{id:#x} is no {kind}")),
+        }
     }
 }

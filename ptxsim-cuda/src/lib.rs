@@ -8,7 +8,8 @@
 //! Inside: `driver` (the process's one driver), `call` (what every function begins with), `state` (all
 //! that is guarded by its one lock: `context`, `memory`, `module`, `stream`, `event`,
 //! `capture`, `graph`), `queue` and `work`
-//! (what is queued, and how it is done), `gpu` (the models of GPU), `settings` (the environment).
+//! (what is queued, and how it is done), `gpu` (the models of GPU), `report` and
+//! `leaks` (what is said), `settings` (the environment).
 
 pub mod api;
 
@@ -23,6 +24,7 @@ mod graph;
 mod handle;
 mod host;
 mod launch;
+mod leaks;
 mod memory;
 mod module;
 mod queue;
@@ -30,4 +32,5 @@ mod report;
 mod settings;
 mod state;
 mod stream;
+mod watch;
 mod work;

@@ -7,7 +7,8 @@ use crate::handle::Id;
 use crate::settings::Order;
 use crate::state::State;
 use crate::stream::StreamKind;
-use crate::work::Work;
+use crate::watch::{self, Fingerprint};
+use crate::work::{Copy, Work};
 
 /// A piece of queued work; later ones have greater numbers.
 pub(crate) type WorkId = u64;
@@ -19,6 +20,8 @@ pub(crate) struct Queued {
     pub context: Id,
     /// The function that queued it.
     pub call: &'static str,
+    /// What the program's memory was that it copies from or to.
+    pub watch: Option<Fingerprint>,
     /// What must be done before it.
     needs: Vec<WorkId>,
 }
@@ -45,8 +48,35 @@ impl Queue {
         let id = self.next;
         self.next += 1;
         let needs = needs.into_iter().filter(|need| self.waiting.contains_key(need)).collect();
-        self.waiting.insert(id, Queued { work, context, call, needs });
+        let watch = self.watch(&work);
+        self.waiting.insert(id, Queued { work, context, call, watch, needs });
         id
+    }
+
+    /// What the program's memory of a copy is now, unless the copy is done at once.
+    fn watch(&self, work: &Work) -> Option<Fingerprint> {
+        match work {
+            // What cannot be read fails in the copy.
+            Work::Copy(copy) if self.order != Order::Early => Fingerprint::of(copy).ok().flatten(),
+            _ => None,
+        }
+    }
+
+    /// Has what queued copies expect of the program's memory be what it is now, after work in its order has
+    /// written to that memory between these addresses, or everywhere.
+    pub fn watch_anew(&mut self, written: Option<(u64, u64)>) {
+        let is_written = |copy: &Copy| match (watch::host_range(copy), written) {
+            (Some((start, end)), Some((from, to))) => start < to && from < end,
+            (range, _) => range.is_some(),
+        };
+        for queued in self.waiting.values_mut() {
+            if let Work::Copy(copy) = &queued.work
+                && queued.watch.is_some()
+                && is_written(copy)
+            {
+                queued.watch = Fingerprint::of(copy).ok().flatten();
+            }
+        }
     }
 
     /// Whether it is done, or was dropped.
@@ -94,6 +124,11 @@ impl Queue {
     pub fn drop_context(&mut self, context: Id) {
         let running = self.running;
         self.waiting.retain(|id, queued| queued.context != context || Some(*id) == running);
+    }
+
+    /// How many launches are queued.
+    pub fn launches(&self) -> usize {
+        self.waiting.values().filter(|queued| matches!(queued.work, Work::Launch(_))).count()
     }
 
     /// A kernel of a module that is queued, if there is one.

@@ -1,18 +1,35 @@
-//! What the library says: on stderr, and in the file that `PTXSIM_REPORT` names.
+//! What the library says: on stderr, and as a line of JSON each in the file that `PTXSIM_REPORT` names.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use ptxsim::LaunchReport;
+use serde_json::{Value, json};
+
+use crate::work::{Failure, Launch};
+
+static FILE: OnceLock<Mutex<File>> = OnceLock::new();
+
+/// Has lines of JSON go to the end of the file at `path` from now on.
+///
+/// # Errors
+/// A sentence that says why it cannot be written.
+pub(crate) fn open(path: &Path) -> Result<(), String> {
+    let file = File::options().create(true).append(true).open(path);
+    let file =
+        file.map_err(|error| format!("PTXSIM_REPORT: {} cannot be written: {error}", path.display()))?;
+    // The driver starts once.
+    let _ = FILE.set(Mutex::new(file));
+    Ok(())
+}
 
 /// Says `text` on stderr, each line behind the library's name. A reader that has gone away is no error.
 pub(crate) fn say(text: &str) {
-    use std::io::Write as _;
-    let mut whole = String::new();
-    for line in text.lines() {
-        whole.push_str("ptxsim-cuda: ");
-        whole.push_str(line);
-        whole.push('\n');
-    }
-    let _ = std::io::stderr().write_all(whole.as_bytes());
+    let lines: String = text.lines().map(|line| format!("ptxsim-cuda: {line}\n")).collect();
+    let _ = std::io::stderr().write_all(lines.as_bytes());
 }
 
 /// Says `text` unless it has been said before.
@@ -21,5 +38,48 @@ pub(crate) fn say_once(text: &str) {
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if said.insert(text.to_owned()) {
         say(text);
+    }
+}
+
+/// What a launch did, queued by the function `call`.
+pub(crate) fn launched(call: &str, launch: &Launch, report: &LaunchReport) {
+    write(|| {
+        let mut line = json!({"call": call, "grid": launch.shape.grid, "block": launch.shape.block});
+        if let (Value::Object(line), Value::Object(counts)) = (&mut line, ptxsim::json::report(report, None))
+        {
+            line.extend(counts.into_iter().filter(|(name, _)| name != "floors"));
+        }
+        json!({"launch": line})
+    });
+}
+
+/// A piece of work that failed, queued by the function `call`.
+pub(crate) fn fault(call: &str, failure: &Failure) {
+    say(&format!("{call}: {:?}: {}", failure.code, failure.what));
+    write(|| {
+        let fault = failure.fault.as_deref().map(ptxsim::json::fault);
+        json!({"fault": {
+            "call": call, "error": format!("{:?}", failure.code), "what": failure.what, "kernel_fault": fault
+        }})
+    });
+}
+
+/// A mistake in the use of the driver, of which a GPU's driver says nothing.
+pub(crate) fn misuse(call: &str, what: &str) {
+    say(&format!("{call}: misuse: {what}"));
+    write(|| json!({"misuse": {"call": call, "what": what}}));
+}
+
+/// What is left when the process or its context ends: `count` things that the function `call` gave.
+pub(crate) fn leak(call: &str, what: &str, count: usize) {
+    say(&format!("leak: {count} {what} by {call}"));
+    write(|| json!({"leak": {"call": call, "what": what, "count": count}}));
+}
+
+/// Adds a line to the file, if there is one. One that cannot be written is lost.
+fn write(line: impl FnOnce() -> Value) {
+    if let Some(file) = FILE.get() {
+        let line = format!("{}\n", line());
+        let _ = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
     }
 }

@@ -1,6 +1,7 @@
-//! What the environment says: which GPU, how many, and in which order work is done.
+//! What the environment says: which GPU, how many, and in which order work is done, and where reports go.
 
 use std::env;
+use std::path::PathBuf;
 
 use crate::gpu::Model;
 
@@ -24,6 +25,10 @@ pub(crate) struct Settings {
     /// The numbers of the GPUs that the program sees, in its order.
     pub visible: Vec<usize>,
     pub order: Order,
+    /// Whether copies from and to memory that is not pinned are waited for, as drivers may do and do.
+    pub waits_for_pageable: bool,
+    /// Where counters and faults are written.
+    pub report: Option<PathBuf>,
     /// The CUDA version that the driver speaks: 12090 is 12.9.
     pub driver_version: i32,
     /// CPU threads that run kernels; 0 for one a core.
@@ -53,6 +58,8 @@ impl Settings {
             visible: visible(env::var("CUDA_VISIBLE_DEVICES").ok().as_deref(), devices),
             order: order()?,
             driver_version: number("PTXSIM_DRIVER_VERSION", DRIVER_VERSION, |n| n >= 1000)?,
+            waits_for_pageable: one_of("PTXSIM_PAGEABLE", ["async", "sync"])? == "sync",
+            report: variable("PTXSIM_REPORT").map(PathBuf::from),
             threads: number("PTXSIM_THREADS", 0, |n| n <= 4096)?,
         })
     }
@@ -73,8 +80,15 @@ fn number<T: std::str::FromStr + Copy>(
     value.ok_or_else(|| format!("{name} is `{text}`, which is no number that it takes"))
 }
 
+/// What a variable is of `known`, the first if it is not set.
+fn one_of<const N: usize>(name: &str, known: [&'static str; N]) -> Result<&'static str, String> {
+    let Some(text) = variable(name) else { return Ok(known[0]) };
+    let found = known.into_iter().find(|known| *known == text);
+    found.ok_or_else(|| format!("{name} is `{text}`; expected {}", known.join(" or ")))
+}
+
 fn order() -> Result<Order, String> {
-    let Some(text) = variable("PTXSIM_ORDER") else { return Ok(Order::Early) };
+    let Some(text) = variable("PTXSIM_ORDER") else { return Ok(Order::Late) };
     match text.split_once(':') {
         None if text == "early" => Ok(Order::Early),
         None if text == "late" => Ok(Order::Late),
@@ -102,11 +116,16 @@ mod tests {
 
     #[test]
     fn visible_devices_end_at_the_first_wrong_one() {
-        assert_eq!(visible(None, 2), [0, 1]);
-        assert_eq!(visible(Some("1,0"), 2), [1, 0]);
-        assert_eq!(visible(Some(""), 2), []);
-        assert_eq!(visible(Some("1,2,0"), 2), [1]);
-        assert_eq!(visible(Some("0,0"), 2), [0]);
-        assert_eq!(visible(Some("none"), 2), []);
+        let cases: [(_, &[usize]); 6] = [
+            (None, &[0, 1]),
+            (Some("1,0"), &[1, 0]),
+            (Some(""), &[]),
+            (Some("1,2,0"), &[1]),
+            (Some("0,0"), &[0]),
+            (Some("none"), &[]),
+        ];
+        for (list, shown) in cases {
+            assert_eq!(visible(list, 2), shown, "{list:?}");
+        }
     }
 }

@@ -62,7 +62,8 @@ impl Place {
         Self { side, address, pitch: 0, layer: 0 }
     }
 
-    fn row(&self, row: usize, layer: usize) -> u64 {
+    /// Where a row of a layer starts.
+    pub fn row(&self, row: usize, layer: usize) -> u64 {
         self.address.wrapping_add((row * self.pitch + layer * self.layer) as u64)
     }
 }
@@ -110,11 +111,14 @@ pub(crate) enum HostFunction {
 pub(crate) struct Failure {
     pub code: CUresult,
     pub what: String,
+    /// The fault of a kernel, if it is one.
+    pub fault: Option<Box<ptxsim::Fault>>,
 }
 
 impl Failure {
-    fn memory(what: impl Into<String>) -> Self {
-        Self { code: CUresult::CUDA_ERROR_ILLEGAL_ADDRESS, what: what.into() }
+    /// An access to memory that is not there.
+    pub fn memory(what: impl Into<String>) -> Self {
+        Self { code: CUresult::CUDA_ERROR_ILLEGAL_ADDRESS, what: what.into(), fault: None }
     }
 }
 
@@ -126,7 +130,9 @@ impl Launch {
                 ptxsim::Error::Fault(fault) => code_of(&fault.kind),
                 _ => CUresult::CUDA_ERROR_LAUNCH_FAILED,
             };
-            Failure { code, what: error.to_string() }
+            let what = error.to_string();
+            let fault = if let ptxsim::Error::Fault(fault) = error { Some(fault) } else { None };
+            Failure { code, what, fault }
         })
     }
 }
@@ -157,13 +163,33 @@ impl Copy {
         Self { from, to, bytes, rows: 1, layers: 1 }
     }
 
+    /// The number of every row and its layer.
+    pub fn each_row(&self) -> impl Iterator<Item = (usize, usize)> {
+        let rows = self.rows;
+        (0..self.layers).flat_map(move |layer| (0..rows).map(move |row| (row, layer)))
+    }
+
     pub fn run(&self, device: &Device) -> Result<(), Failure> {
-        for layer in 0..self.layers {
-            for row in 0..self.rows {
-                self.run_row(device, self.from.row(row, layer), self.to.row(row, layer))?;
-            }
+        for (row, layer) in self.each_row() {
+            self.run_row(device, self.from.row(row, layer), self.to.row(row, layer))?;
         }
         Ok(())
+    }
+
+    /// The first row of device memory that is to be copied to the host, and has bytes never written.
+    pub fn first_unwritten(&self, device: &Device) -> Option<u64> {
+        if (self.from.side, self.to.side) != (Side::Device, Side::Host) {
+            return None;
+        }
+        let mut rows = self.each_row().map(|(row, layer)| self.from.row(row, layer));
+        // What is not there at all fails in the copy.
+        rows.find(|&row| !device.is_written(row, self.bytes).unwrap_or(true))
+    }
+
+    /// Where the device memory of the copy starts, on each side that is such.
+    pub fn device_addresses(&self) -> impl Iterator<Item = u64> {
+        let on_device = [self.from, self.to].into_iter().filter(|place| place.side == Side::Device);
+        on_device.map(|place| place.address)
     }
 
     fn run_row(&self, device: &Device, from: u64, to: u64) -> Result<(), Failure> {

@@ -52,6 +52,19 @@ fn copy(
     call.submit(stream, Work::Copy(Copy::line(from, to, bytes)))
 }
 
+/// Queues a copy between the host and a device, which the caller must not count on before it waits for it.
+fn copy_async(
+    call: &Call,
+    stream: CUstream,
+    bytes: usize,
+    places: impl FnOnce() -> Result<(Place, Place)>,
+) -> Result {
+    match copy(call, stream, bytes, places)? {
+        Some(work) if call.driver.settings.waits_for_pageable => call.wait(&[work]),
+        _ => Ok(()),
+    }
+}
+
 /// Copies from the host, and waits for it.
 ///
 /// # Safety
@@ -76,7 +89,7 @@ pub unsafe extern "C" fn cuMemcpyHtoDAsync_v2(
     stream: CUstream,
 ) -> CUresult {
     inside("cuMemcpyHtoDAsync_v2", |call| {
-        copy(call, stream, bytes, || Ok((on_device(call, to, bytes)?, on_host(from)?))).map(drop)
+        copy_async(call, stream, bytes, || Ok((on_device(call, to, bytes)?, on_host(from)?)))
     })
 }
 
@@ -104,7 +117,7 @@ pub unsafe extern "C" fn cuMemcpyDtoHAsync_v2(
     stream: CUstream,
 ) -> CUresult {
     inside("cuMemcpyDtoHAsync_v2", |call| {
-        copy(call, stream, bytes, || Ok((on_host(to)?, on_device(call, from, bytes)?))).map(drop)
+        copy_async(call, stream, bytes, || Ok((on_host(to)?, on_device(call, from, bytes)?)))
     })
 }
 
@@ -156,6 +169,6 @@ pub unsafe extern "C" fn cuMemcpyAsync(
     stream: CUstream,
 ) -> CUresult {
     inside("cuMemcpyAsync", |call| {
-        copy(call, stream, bytes, || Ok((anywhere(call, to, bytes)?, anywhere(call, from, bytes)?))).map(drop)
+        copy_async(call, stream, bytes, || Ok((anywhere(call, to, bytes)?, anywhere(call, from, bytes)?)))
     })
 }

@@ -90,10 +90,8 @@ pub extern "C" fn cuModuleUnload(module: CUmodule) -> CUresult {
         let mut state = call.driver.state();
         let id = module as u64;
         if let Some(kernel) = state.queue.launch_of(id) {
-            report::say(&format!(
-                "{}: `{kernel}` of the module is still queued, and may not find its code",
-                call.name
-            ));
+            let what = format!("`{kernel}` of the module is still queued, and may not find its code");
+            report::misuse(call.name, &what);
         }
         let module = state.modules.remove(id, call.name)?;
         for id in module.functions.into_values() {

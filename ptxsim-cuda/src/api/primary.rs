@@ -16,6 +16,7 @@ impl Driver {
         let last = self.state().last_work(id);
         self.finish(&last);
         let mut state = self.state();
+        state.report_memory_leaks(id);
         for (address, _) in state.memory.of_context(id) {
             state.memory.remove(address, call)?;
             // What is known to be live is so to the simulator.

@@ -2,6 +2,8 @@
 //!
 //! The programs are tests that are ignored, and run by those that say what must come of them.
 
+pub mod kernels;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
