@@ -115,13 +115,13 @@ pub enum Error {
         /// The loss itself.
         loss: f64,
     },
-    /// The user asked the run to stop (Ctrl-C); what was trained is saved.
+    /// The run was asked to stop (Ctrl-C or another signal); what was trained is saved.
     #[error("interrupted; continue with: cugrad train --resume {}", run.display())]
     Interrupted {
         /// The run's folder.
         run: PathBuf,
     },
-    /// The user asked a command that keeps nothing to stop (Ctrl-C).
+    /// A command that keeps nothing was asked to stop (Ctrl-C or another signal).
     #[error("interrupted; nothing was written")]
     Stopped,
 }
@@ -147,7 +147,7 @@ impl Error {
         }
     }
 
-    /// The exit status a command ends with: 2 for wrong usage, 130 when interrupted, else 1.
+    /// The exit status a command ends with: 2 for wrong usage, 130 when interrupted by Ctrl-C, else 1.
     pub fn exit_status(&self) -> u8 {
         match self {
             Error::Config(_) => 2,

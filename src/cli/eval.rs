@@ -49,7 +49,8 @@ impl Eval {
         message(format_args!("data: {}", splits.source));
         let test = Images::new(&device, &splits.test, self.limit.map(NonZeroUsize::get))?;
         let normalization = self.normalization.into();
-        let found = evaluate(&mut net, &test, &normalization, DType::F32, self.batch as usize)?;
+        let batch = self.batch as usize;
+        let found = evaluate(&mut net, &test, &normalization, DType::F32, batch, &mut || Ok(()))?;
         match self.json {
             true => result(format_args!("{:#}", to_json(&found, &splits.test.classes))),
             false => print(&found, &splits.test.classes),

@@ -2,8 +2,8 @@
 
 use super::output::{message, result};
 use super::policy::bounds;
+use super::signals::stop_on_signals;
 use super::source::SourceArgs;
-use super::train::stop_on_ctrl_c;
 use super::train_args::{TrainArgs, preset_for};
 use crate::data::Images;
 use crate::device::Device;
@@ -86,7 +86,7 @@ impl RangeArgs {
 impl LrFind {
     pub fn run(self) -> Result<()> {
         let test = self.range.test()?;
-        let stop = stop_on_ctrl_c()?;
+        let stop = stop_on_signals(false)?;
         let file = self.config.as_deref();
         let choice = self.settings.device(file)?;
         let (device, line) = Device::open(choice)?;

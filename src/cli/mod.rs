@@ -18,6 +18,7 @@ mod predict;
 mod progress;
 mod report;
 mod samples;
+mod signals;
 mod source;
 mod step;
 mod summary;
@@ -25,7 +26,7 @@ mod train;
 mod train_args;
 
 use crate::device::{Device, DeviceChoice};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use output::{message, reader_left};
 use std::process::ExitCode;
@@ -101,7 +102,7 @@ impl DeviceArgs {
 }
 
 /// Runs the command line, and returns the status to exit with: 0, 1 for a failure, 2 for wrong
-/// usage, 130 when interrupted.
+/// usage, 128 and its number when a signal stopped it.
 pub fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
@@ -130,7 +131,8 @@ pub fn main() -> ExitCode {
         Err(e) if reader_left(&e) => ExitCode::SUCCESS,
         Err(e) => {
             message(format_args!("error: {e}"));
-            ExitCode::from(e.exit_status())
+            let stopped = matches!(e, Error::Interrupted { .. } | Error::Stopped);
+            ExitCode::from(signals::status().filter(|_| stopped).unwrap_or(e.exit_status()))
         }
     }
 }

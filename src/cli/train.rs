@@ -2,8 +2,9 @@
 
 use super::board;
 use super::lr_find;
-use super::output::{message, result};
+use super::output::result;
 use super::progress::{Bar, say};
+use super::signals::stop_on_signals;
 use super::source::SourceArgs;
 use super::train_args::{Resolved, TrainArgs, preset_for};
 use crate::data::{Images, Splits};
@@ -16,8 +17,7 @@ use crate::train::journal::{self, DataMark, End, Entry, Start};
 use crate::train::{Observer, Observers, Outcome, Progress, RunDir, TrainConfig, Trainer, missing_metrics};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 #[derive(Args)]
@@ -25,7 +25,10 @@ use std::time::Instant;
   cugrad train                           what this machine can do in minutes
   cugrad train --preset full             the assignment exactly
   cugrad train --epochs 5 --width 32 --limit 10000
-  cugrad train --resume runs/20261122-181500-quick")]
+  cugrad train --resume runs/20261122-181500-quick
+
+Ctrl-C, SIGTERM and SIGHUP end a run after the step in hand, with a checkpoint to resume from; a second one
+ends it at once.")]
 pub struct Train {
     #[command(flatten)]
     settings: TrainArgs,
@@ -40,6 +43,11 @@ pub struct Train {
     resume: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
+    /// Stop on SIGUSR1, too, as on Ctrl-C: for SLURM's warning before a job's time is up (sbatch
+    /// --signal=USR1@120)
+    #[cfg(unix)]
+    #[arg(long)]
+    stop_on_usr1: bool,
     /// Leave out the report, plots and pictures at the end; `cugrad report` makes them later
     #[arg(long)]
     no_report: bool,
@@ -67,7 +75,7 @@ impl Train {
             )));
         }
         let json = self.json;
-        let stop = stop_on_ctrl_c()?;
+        let stop = stop_on_signals(self.stop_on_usr1())?;
         let with_report = !self.no_report;
         let Prepared { mut trainer, run, config, device, splits } = self.prepare(&stop)?;
         let mut board = match trainer.is_finished() {
@@ -104,6 +112,16 @@ impl Train {
             true => Ok(()),
             false => super::report::say(&written, started),
         }
+    }
+
+    #[cfg(unix)]
+    fn stop_on_usr1(&self) -> bool {
+        self.stop_on_usr1
+    }
+
+    #[cfg(not(unix))]
+    fn stop_on_usr1(&self) -> bool {
+        false
     }
 
     /// The trainer, ready to go from where it is to go.
@@ -253,18 +271,4 @@ fn peak_memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.map_or(String::new(), |peak| format!("; peak memory {}", peak.trim()))
-}
-
-/// A flag that the first Ctrl-C sets; the second ends the program at once.
-pub fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        message("\nstopping after this step; press Ctrl-C again to stop at once");
-    })
-    .map_err(|e| Error::Config(format!("cannot watch for Ctrl-C: {e}")))?;
-    Ok(stop)
 }

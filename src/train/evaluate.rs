@@ -41,21 +41,24 @@ impl Evaluation {
     }
 }
 
-/// Tests `net` on `images`, `batch` at a time, without augmentation.
+/// Tests `net` on `images`, `batch` at a time, without augmentation. `watch` is called before each batch, and
+/// what it reports ends the test.
 ///
 /// # Errors
-/// What the operations report.
+/// What the operations or `watch` report.
 pub fn evaluate(
     net: &mut ResNet,
     images: &Images,
     normalization: &Normalization,
     dtype: DType,
     batch: usize,
+    watch: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Evaluation> {
     let mut found = Evaluation::default();
     let mut loss_sum = 0.0;
     let all: Vec<u32> = (0..images.len() as u32).collect();
     for index in all.chunks(batch) {
+        watch()?;
         let batch = images.batch(index, rows(0, 0, index, false), normalization, dtype)?;
         let tape = &mut Tape::no_grad();
         let logits = net.forward(tape, &batch.x, Mode::Eval)?;

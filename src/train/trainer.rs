@@ -135,7 +135,7 @@ impl Trainer {
         self.train.len().div_ceil(self.config.batch)
     }
 
-    /// Trains to the end, or until `stop` is set, which ends the run after the step in hand.
+    /// Trains to the end, or until `stop` is set, which ends the run after the step or the batch of a test in hand.
     ///
     /// # Errors
     /// [`Error::Interrupted`] after `stop`; [`Error::NotFinite`] when the loss is no number; what a
@@ -161,11 +161,11 @@ impl Trainer {
         let mut last = None;
         while !self.is_finished() {
             self.train_epoch(&schedule, metrics, observer, stop)?;
-            let test = self.test()?;
+            let test = self.test(metrics, stop)?;
             self.end_epoch(&schedule, &test, metrics, observer)?;
             last = Some(test);
         }
-        last.map_or_else(|| self.test(), Ok)
+        last.map_or_else(|| self.test(metrics, stop), Ok)
     }
 
     /// The steps that the present epoch still lacks.
@@ -217,9 +217,21 @@ impl Trainer {
         self.steps.run(&mut self.net, &mut self.optimizer, &self.train, index, choices, lr)
     }
 
-    fn test(&mut self) -> Result<Evaluation> {
+    /// Tests the network. A test that `stop` ends is done again when the run is continued.
+    fn test(&mut self, metrics: &Metrics, stop: &AtomicBool) -> Result<Evaluation> {
         let normalization = self.config.normalization.into();
-        evaluate(&mut self.net, &self.test, &normalization, self.dtype, TEST_BATCH)
+        let run = self.run.path();
+        let found =
+            evaluate(&mut self.net, &self.test, &normalization, self.dtype, TEST_BATCH, &mut || match stop
+                .load(Ordering::Relaxed)
+            {
+                true => Err(Error::Interrupted { run: run.to_path_buf() }),
+                false => Ok(()),
+            });
+        if let Err(Error::Interrupted { .. }) = found {
+            self.checkpoint(metrics)?;
+        }
+        found
     }
 
     /// Writes down the epoch just trained and tested, and starts the next.

@@ -10,5 +10,7 @@ mod program;
 mod readme;
 mod repeatable;
 mod settings;
+#[cfg(unix)]
+mod signals;
 mod summary;
 mod terminal;

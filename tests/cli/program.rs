@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What a call of the program came to.
@@ -117,4 +118,13 @@ pub fn metrics(run: &Path, kind: &str) -> Vec<serde_json::Value> {
 /// Starts a command whose output is kept for [`Child::wait_with_output`].
 pub fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until the run in `folder` has written `steps` steps, or its process has ended.
+pub fn wait_for_steps(child: &mut Child, folder: &Path, steps: usize) {
+    let started = Instant::now();
+    while metrics(folder, "step").len() < steps && child.try_wait().unwrap().is_none() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the run does not get to step {steps}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

@@ -1,19 +1,11 @@
-//! The same run gives the same bytes: twice, or killed and continued, or interrupted and continued.
+//! The same run gives the same bytes: twice, or killed and continued.
 
-use crate::program::{assert_same_results, ended, metrics, resume, run, scratch, start, train};
+use crate::program::{
+    assert_same_results, ended, metrics, resume, run, scratch, start, train, wait_for_steps,
+};
 use cugrad::random::{Purpose, Stream};
 use std::path::Path;
-use std::process::Child;
-use std::time::{Duration, Instant};
-
-/// Waits until the run in `folder` has written `steps` steps, or its process has ended.
-fn wait_for_steps(child: &mut Child, folder: &Path, steps: usize) {
-    let started = Instant::now();
-    while metrics(folder, "step").len() < steps && child.try_wait().unwrap().is_none() {
-        assert!(started.elapsed() < Duration::from_secs(60), "the run does not get to step {steps}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+use std::time::Duration;
 
 #[test]
 fn one_seed_gives_one_run() {
@@ -68,30 +60,6 @@ fn run_killed_ten_times_gives_the_same_bits() {
     let left: Vec<_> =
         std::fs::read_dir(killed.join("ckpt")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_saves_and_the_rest_has_the_same_bits() {
-    let (folder, whole) = scratch();
-    let stopped = folder.path().join("stopped");
-    run(train(&whole).args(["--checkpoint-every", "0"])).succeeded();
-
-    let mut child = start(train(&stopped).args(["--checkpoint-every", "0"]));
-    wait_for_steps(&mut child, &stopped, 4);
-    // SAFETY: a signal to our own child, which has not been waited for.
-    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
-    let output = ended(child.wait_with_output().unwrap());
-    let steps = metrics(&stopped, "step").len();
-    assert!((4..24).contains(&steps), "stopped after {steps} steps");
-    let csv = std::fs::read_to_string(stopped.join("metrics.csv")).unwrap();
-    assert_eq!(csv.lines().filter(|line| line.starts_with("step,")).count(), steps);
-    output.failed(130, &["interrupted", "--resume"]);
-
-    let output = run(&mut resume(&stopped));
-    assert!(output.stderr.contains(&format!("at step {steps}")), "{}", output.stderr);
-    output.succeeded();
-    assert_same_results(&whole, &stopped);
 }
 
 #[test]
