@@ -88,7 +88,7 @@ pub struct TrainArgs {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true,
           help_heading = "Network and optimizer")]
     nesterov: Option<bool>,
-    /// L2 decay of every parameter [default: 0.0005]
+    /// L2 decay of every parameter [default: 0.002; quick 0.0005]
     #[arg(long, help_heading = "Network and optimizer")]
     weight_decay: Option<f64>,
     /// L1 decay of every parameter [default: 0]

@@ -1,12 +1,13 @@
 //! The CPU device: its element types and buffers. The operations themselves are in `ops/*/cpu.rs`,
 //! generic over [`Real`], so that f64 is the reference for everything else.
 
+use super::registers::Registers;
 use crate::tensor::DType;
 use std::iter::Sum;
 
 /// A real number the CPU operations compute in: `f32` or `f64`.
 pub trait Real:
-    num_traits::Float + num_traits::NumAssign + bytemuck::Pod + Element + Sum + Send + Sync
+    num_traits::Float + num_traits::NumAssign + bytemuck::Pod + Element + Registers + Sum + Send + Sync
 {
     /// Rounds to this type.
     fn from_f64(x: f64) -> Self;

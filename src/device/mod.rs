@@ -12,6 +12,7 @@ mod cuda;
 pub mod driver;
 mod gpu;
 pub mod kernels;
+pub(crate) mod registers;
 mod sim;
 pub mod tensor_map;
 

@@ -20,6 +20,7 @@ pub mod registry;
 pub mod relu;
 pub mod reshape;
 pub mod residual_add;
+mod scratch;
 pub mod sgd;
 pub mod softmax_nll;
 

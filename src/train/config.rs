@@ -179,12 +179,12 @@ impl TrainConfig {
             epochs: 24,
             batch: 512,
             lr_min: 0.002,
-            lr_max: 0.04,
+            lr_max: 0.1,
             lr_end: 0.002,
             peak_epoch: 5.0,
             momentum: 0.9,
             nesterov: false,
-            weight_decay: 5e-4,
+            weight_decay: 2e-3,
             l1: 0.0,
             label_smoothing: 0.0,
             checkpoint_every: 100,
@@ -203,6 +203,7 @@ impl TrainConfig {
                 lr_max: 0.01,
                 lr_end: 0.001,
                 peak_epoch: 2.0,
+                weight_decay: 5e-4,
                 ..full
             },
         }
