@@ -5,6 +5,7 @@ use super::{BatchNormShape, Normalized};
 use crate::device::{Element, Real};
 use crate::error::Result;
 use crate::ops::parallel::{chunk_rows, sum_rows};
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// `mean[c] = sum_rows x / rows, var[c] = sum_rows (x - mean)^2 / rows`, in one pass: the sums are of
@@ -13,20 +14,26 @@ pub fn statistics<T: Real>(s: &BatchNormShape, x: &[T], mean: &mut [T], var: &mu
     let c = s.c;
     let origin: Vec<f64> = x[..c].iter().map(|&x| x.to_f64()).collect();
     let sums = sum_rows(s.rows, c, 2 * c, |rows, sums| {
-        let (sum, squares) = sums.split_at_mut(c);
-        for x in x[rows.start * c..rows.end * c].chunks_exact(c) {
-            for (((sum, square), &x), origin) in sum.iter_mut().zip(&mut *squares).zip(x).zip(&origin) {
-                let d = x.to_f64() - origin;
-                *sum += d;
-                *square += d * d;
-            }
-        }
+        add_moments(&x[rows.start * c..rows.end * c], &origin, sums);
     });
     let rows = s.rows as f64;
     for i in 0..c {
         let shift = sums[i] / rows;
         mean[i] = T::from_f64(origin[i] + shift);
         var[i] = T::from_f64((sums[c + i] / rows - shift * shift).max(0.0));
+    }
+}
+
+/// Adds x - origin and its square to the sums of each channel.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn add_moments<T: Real>(x: &[T], origin: &[f64], sums: &mut [f64]) {
+    let (sum, squares) = sums.split_at_mut(origin.len());
+    for x in x.chunks_exact(origin.len()) {
+        for (((sum, square), &x), origin) in sum.iter_mut().zip(&mut *squares).zip(x).zip(origin) {
+            let d = x.to_f64() - origin;
+            *sum += d;
+            *square += d * d;
+        }
     }
 }
 
@@ -63,26 +70,32 @@ impl Normalized {
 /// y = bn(x), or max(bn(x), 0), plus the residual if there is one, where
 /// bn(x) = (x - mean) / sqrt(var + eps) * gamma + beta
 pub fn apply<T: Real>(s: &BatchNormShape, x: &[T], n: &Channels<T>, residual: Option<&[T]>, y: &mut [T]) {
-    let c = s.c;
-    // All of length c, which spares the inner loops their bounds checks.
-    let (scale, mean, beta) = (&n.scale()[..c], &n.mean[..c], &n.beta[..c]);
-    let chunk = chunk_rows(c) * c;
+    let scale = n.scale();
+    let chunk = chunk_rows(s.c) * s.c;
     let chunks = y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).enumerate();
     chunks.for_each(|(number, (y, x))| {
-        for (row, (y, x)) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)).enumerate() {
-            for i in 0..c {
-                y[i] = normalized(x[i], mean[i], scale[i], beta[i]);
-            }
-            if n.relu {
-                // Written so that a NaN passes through.
-                y.iter_mut().for_each(|y| *y = if *y <= T::zero() { T::zero() } else { *y });
-            }
-            if let Some(residual) = residual {
-                let residual = &residual[number * chunk + row * c..][..c];
-                y.iter_mut().zip(residual).for_each(|(y, &residual)| *y += residual);
-            }
-        }
+        let residual = residual.map(|residual| &residual[number * chunk..][..y.len()]);
+        apply_rows(x, n, &scale, residual, y);
     });
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn apply_rows<T: Real>(x: &[T], n: &Channels<T>, scale: &[T], residual: Option<&[T]>, y: &mut [T]) {
+    let c = scale.len();
+    // All of length c, which spares the inner loops their bounds checks.
+    let (mean, beta) = (&n.mean[..c], &n.beta[..c]);
+    for (row, (y, x)) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)).enumerate() {
+        for i in 0..c {
+            y[i] = normalized(x[i], mean[i], scale[i], beta[i]);
+        }
+        if n.relu {
+            // Written so that a NaN passes through.
+            y.iter_mut().for_each(|y| *y = if *y <= T::zero() { T::zero() } else { *y });
+        }
+        if let Some(residual) = residual {
+            y.iter_mut().zip(&residual[row * c..]).for_each(|(y, &residual)| *y += residual);
+        }
+    }
 }
 
 /// With xhat = (x - mean) / sqrt(var + eps), and dy of the elements that a ReLU cut off counted as 0:
@@ -101,26 +114,10 @@ pub fn dgrad<T: Real>(
     dbeta: &mut [T],
 ) {
     let c = s.c;
-    // All of length c, which spares the inner loops their bounds checks.
-    let (scale, mean, beta) = (&n.scale()[..c], &n.mean[..c], &n.beta[..c]);
-    let all = !n.relu;
-    let masked = |x: T, dy: T, i: usize| {
-        // Not ||, which would branch on every element.
-        let passed = all | (normalized(x, mean[i], scale[i], beta[i]) > T::zero());
-        if passed { dy } else { T::zero() }
-    };
-
+    let scale = n.scale();
     let sums = sum_rows(s.rows, c, 2 * c, |rows, sums| {
-        let (sum_dy, sum_dy_x) = sums.split_at_mut(c);
-        let sum_dy_x = &mut sum_dy_x[..c];
         let rows = rows.start * c..rows.end * c;
-        for (x, dy) in x[rows.clone()].chunks_exact(c).zip(dy[rows].chunks_exact(c)) {
-            for i in 0..c {
-                let dy = masked(x[i], dy[i], i);
-                sum_dy[i] += dy.to_f64();
-                sum_dy_x[i] += dy.to_f64() * (x[i].to_f64() - mean[i].to_f64());
-            }
-        }
+        add_gradients(&x[rows.clone()], &dy[rows], n, &scale, sums);
     });
 
     // dx = scale dy - offset - slope (x - mean), by channel.
@@ -136,16 +133,48 @@ pub fn dgrad<T: Real>(
             slope[i] = T::from_f64(scale_per_row * sum_dy_xhat * inv_std);
         }
     }
-    let (offset, slope) = (&offset[..c], &slope[..c]);
     let chunk = chunk_rows(c) * c;
-    dx.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(dy.par_chunks(chunk)).for_each(|((dx, x), dy)| {
-        for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
-            for i in 0..c {
-                let dy = masked(x[i], dy[i], i);
-                dx[i] = scale[i] * dy - offset[i] - slope[i] * (x[i] - mean[i]);
-            }
+    let chunks = dx.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(dy.par_chunks(chunk));
+    chunks.for_each(|((dx, x), dy)| dgrad_rows(x, dy, n, &scale, &offset, &slope, dx));
+}
+
+/// Adds dy and dy (x - mean) to the sums of each channel.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn add_gradients<T: Real>(x: &[T], dy: &[T], n: &Channels<T>, scale: &[T], sums: &mut [f64]) {
+    let c = scale.len();
+    // All of length c, which spares the inner loops their bounds checks.
+    let (mean, beta) = (&n.mean[..c], &n.beta[..c]);
+    let (sum_dy, sum_dy_x) = sums.split_at_mut(c);
+    let sum_dy_x = &mut sum_dy_x[..c];
+    for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact(c)) {
+        for i in 0..c {
+            let dy = masked(n.relu, normalized(x[i], mean[i], scale[i], beta[i]), dy[i]);
+            sum_dy[i] += dy.to_f64();
+            sum_dy_x[i] += dy.to_f64() * (x[i].to_f64() - mean[i].to_f64());
         }
-    });
+    }
+}
+
+/// dx = scale dy - offset - slope (x - mean)
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn dgrad_rows<T: Real>(
+    x: &[T],
+    dy: &[T],
+    n: &Channels<T>,
+    scale: &[T],
+    offset: &[T],
+    slope: &[T],
+    dx: &mut [T],
+) {
+    let c = scale.len();
+    // All of length c, which spares the inner loops their bounds checks.
+    let (mean, beta, offset, slope) = (&n.mean[..c], &n.beta[..c], &offset[..c], &slope[..c]);
+    for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
+        for i in 0..c {
+            let dy = masked(n.relu, normalized(x[i], mean[i], scale[i], beta[i]), dy[i]);
+            dx[i] = scale[i] * dy - offset[i] - slope[i] * (x[i] - mean[i]);
+        }
+    }
 }
 
 /// running = (1 - momentum) running + momentum new, where the new variance is the unbiased one:
@@ -182,6 +211,14 @@ impl<T: Real> Channels<'_, T> {
 #[inline(always)]
 fn normalized<T: Real>(x: T, mean: T, scale: T, beta: T) -> T {
     (x - mean) * scale + beta
+}
+
+/// dy, or 0 if a ReLU follows that cuts the element off.
+#[inline(always)]
+fn masked<T: Real>(relu: bool, normalized: T, dy: T) -> T {
+    // Not ||, which would branch on every element.
+    let passed = !relu | (normalized > T::zero());
+    if passed { dy } else { T::zero() }
 }
 
 fn inverse_deviation<T: Real>(var: T, eps: f64) -> f64 {

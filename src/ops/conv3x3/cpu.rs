@@ -15,6 +15,7 @@ use super::Conv3x3Shape;
 use crate::device::Real;
 use crate::ops::parallel::sum_rows;
 use crate::tensor::DType;
+use multiversion::multiversion;
 use tiling::Tiling;
 use winograd::{F2, F4};
 
@@ -45,14 +46,20 @@ pub fn wgrad<T: Real>(s: &Conv3x3Shape, x: &[T], dy: &[T], dfilter: &mut [T]) {
 /// `dbias[k] = sum_{n,h,w} dy[n,h,w,k]`
 pub fn bias_grad<T: Real>(s: &Conv3x3Shape, dy: &[T], dbias: &mut [T]) {
     let sums = sum_rows(s.n * s.h * s.w, s.k, s.k, |rows, sums| {
-        for dy in dy[rows.start * s.k..rows.end * s.k].chunks_exact(s.k) {
-            for (sum, &dy) in sums.iter_mut().zip(dy) {
-                *sum += dy.to_f64();
-            }
-        }
+        add_rows(&dy[rows.start * s.k..rows.end * s.k], sums);
     });
     for (dbias, sum) in dbias.iter_mut().zip(sums) {
         *dbias = T::from_f64(sum);
+    }
+}
+
+/// Adds rows to the sums of their columns.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn add_rows<T: Real>(rows: &[T], sums: &mut [f64]) {
+    for row in rows.chunks_exact(sums.len()) {
+        for (sum, &value) in sums.iter_mut().zip(row) {
+            *sum += value.to_f64();
+        }
     }
 }
 
