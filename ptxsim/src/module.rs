@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ParseError};
+use crate::launch::{Launch, check_shape};
 use crate::lower::{self, ModuleSymbols, ModuleVariable};
 use crate::machine::kernel::{Kernel, Param};
 use crate::parse::{self, ast};
@@ -127,6 +128,34 @@ impl<'m> Entry<'m> {
     /// Static shared memory of a block, in bytes.
     pub fn static_shared_bytes(&self) -> u32 {
         self.kernel.packed_shared.total(0) as u32
+    }
+
+    /// Local memory of a thread, in bytes.
+    pub fn local_bytes(&self) -> u32 {
+        self.kernel.local_bytes
+    }
+
+    /// The block that it is compiled for at most, by `.maxntid`.
+    pub fn max_threads(&self) -> Option<[u32; 3]> {
+        self.kernel.max_threads
+    }
+
+    /// The block that it requires, by `.reqntid`.
+    pub fn required_threads(&self) -> Option<[u32; 3]> {
+        self.kernel.required_threads
+    }
+
+    /// The cluster that it requires, by `.reqnctapercluster`.
+    pub fn required_cluster(&self) -> Option<[u32; 3]> {
+        self.kernel.cluster
+    }
+
+    /// Check a launch against what a GPU takes and the kernel asks for.
+    ///
+    /// # Errors
+    /// [`Error::Launch`] says what does not fit.
+    pub fn check(&self, launch: &Launch) -> Result<(), Error> {
+        check_shape(self.kernel, launch).map(drop)
     }
 
     pub(crate) fn kernel(&self) -> &'m Kernel {
