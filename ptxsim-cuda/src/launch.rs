@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{DEFAULT_SHARED_BYTES, Model};
 use crate::host;
 use crate::module::Function;
+use crate::occupancy;
 use crate::work::Launch;
 
 /// How a kernel is launched.
@@ -18,6 +19,15 @@ pub(crate) struct Shape {
     pub block: [u32; 3],
     pub shared_bytes: u32,
     pub cluster: Option<[u32; 3]>,
+    /// Whether its blocks wait for one another, and must all run at once.
+    pub is_cooperative: bool,
+}
+
+impl Shape {
+    fn simulated(&self) -> ptxsim::Launch {
+        let Shape { grid, block, shared_bytes, cluster, .. } = *self;
+        ptxsim::Launch { grid, block, shared_bytes, cluster }
+    }
 }
 
 /// Keys of the list that `extra` is, when a launch's parameters come in a buffer.
@@ -45,40 +55,78 @@ pub(crate) fn prepare(
         module: function.module,
         code: function.code.clone(),
         kernel: function.name.clone(),
-        shape: ptxsim::Launch {
-            grid: shape.grid,
-            block: shape.block,
-            shared_bytes: shape.shared_bytes,
-            cluster: shape.cluster,
-        },
+        shape: shape.simulated(),
         params,
     }))
 }
 
 /// The limits of the GPU and of the kernel.
 fn check(function: &Function, model: &Model, shape: &Shape) -> Result {
-    let Shape { grid, block, shared_bytes, .. } = *shape;
     let name = &function.name;
-    if grid.contains(&0) || grid[0] > i32::MAX as u32 || grid[1] > 65535 || grid[2] > 65535 {
-        return Err(Error::value(format!(
-            "`{name}` on a grid of {grid:?} blocks; each must be at least 1, and at most 2147483647, 65535, 65535"
-        )));
+    let entry = entry(function)?;
+    expect_cluster(function, model, shape)?;
+    let threads: u64 = shape.block.iter().map(|&n| u64::from(n)).product();
+    let most = entry.max_threads().map_or(1024, |most| most.iter().map(|&n| u64::from(n)).product());
+    if threads > most && threads <= 1024 {
+        return Err(Error::new(
+            CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+            format!("`{name}` with blocks of {threads} threads; it is compiled for at most {most}"),
+        ));
     }
-    let threads: u64 = block.iter().map(|&n| u64::from(n)).product();
-    if block.contains(&0) || threads > 1024 || block[2] > 64 {
-        return Err(Error::value(format!(
-            "`{name}` with blocks of {block:?} threads; there can be 1 to 1024 in all, and 64 in z"
-        )));
-    }
-    let fixed = function.code.0.entry(name).map_or(0, |entry| entry.static_shared_bytes());
-    let opted = function.max_dynamic_shared;
-    if shared_bytes > opted {
+    let (fixed, opted) = (entry.static_shared_bytes(), function.max_dynamic_shared);
+    if shape.shared_bytes > opted {
         let most = model.shared_opt_in.saturating_sub(fixed);
         return Err(Error::value(format!(
-            "`{name}` with {shared_bytes} bytes of dynamic shared memory, of which it may have {opted}; more \
-             than {DEFAULT_SHARED_BYTES} in all, up to {most}, need \
-             CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES"
+            "`{name}` with {} bytes of dynamic shared memory, of which it may have {opted}; more than \
+             {DEFAULT_SHARED_BYTES} in all, up to {most}, need CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES",
+            shape.shared_bytes
         )));
+    }
+    entry.check(&shape.simulated()).map_err(|error| Error::value(error.to_string()))?;
+    let blocks: u64 = shape.grid.iter().map(|&n| u64::from(n)).product();
+    let at_once = occupancy::blocks(function, model, threads as u32, shape.shared_bytes)?;
+    let at_once = u64::from(at_once) * u64::from(model.multiprocessors);
+    if shape.is_cooperative && blocks > at_once {
+        return Err(Error::new(
+            CUresult::CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
+            format!(
+                "`{name}` with {blocks} blocks that wait for one another, of which {at_once} fit the GPU"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Blocks of a cluster on every GPU that has them, and of one that a function must be allowed to have.
+const PORTABLE_CLUSTER: u64 = 8;
+const LARGEST_CLUSTER: u64 = 16;
+
+/// The rules of clusters.
+fn expect_cluster(function: &Function, model: &Model, shape: &Shape) -> Result {
+    let (name, required) = (&function.name, entry(function)?.required_cluster());
+    let Some(cluster) = shape.cluster.or(required) else { return Ok(()) };
+    let fail = |why: String| {
+        Err(Error::new(
+            CUresult::CUDA_ERROR_INVALID_CLUSTER_SIZE,
+            format!("`{name}` in clusters of {cluster:?} blocks: {why}"),
+        ))
+    };
+    let blocks: u64 = cluster.iter().map(|&n| u64::from(n)).product();
+    let most = if function.allows_large_clusters() { LARGEST_CLUSTER } else { PORTABLE_CLUSTER };
+    if !model.has_clusters() && blocks > 1 {
+        return fail(format!("{} has no clusters", model.full_name));
+    }
+    if blocks == 0 || blocks > most {
+        return fail(format!(
+            "there can be 1 to {PORTABLE_CLUSTER}, and {LARGEST_CLUSTER} with \
+             CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED"
+        ));
+    }
+    if required.is_some_and(|required| required != cluster) {
+        return fail(format!("it is compiled for {required:?}"));
+    }
+    if (0..3).any(|axis| !shape.grid[axis].is_multiple_of(cluster[axis].max(1))) {
+        return fail(format!("they do not divide the grid of {:?}", shape.grid));
     }
     Ok(())
 }
@@ -140,7 +188,7 @@ fn packed(function: &Function, extra: u64) -> Result<Vec<u8>> {
 }
 
 fn entry(function: &Function) -> Result<ptxsim::Entry<'_>> {
-    let found = function.code.0.entry(&function.name);
+    let found = function.code.module.entry(&function.name);
     found.map_err(|error| Error::new(CUresult::CUDA_ERROR_NOT_FOUND, error.to_string()))
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
+use std::sync::Arc;
 
-use cudarc::driver::sys::CUresult;
+use cudarc::driver::sys::{CUfunction_attribute as Attribute, CUresult};
 
 use crate::error::{Error, Result};
 use crate::gpu::Model;
 use crate::handle::Id;
+use crate::registers;
 
 /// A loaded module.
 #[derive(Debug)]
@@ -20,11 +22,15 @@ pub(crate) struct Module {
 
 /// Parsed PTX.
 #[derive(Clone)]
-pub(crate) struct Code(pub ptxsim::Module);
+pub(crate) struct Code {
+    pub module: ptxsim::Module,
+    /// An estimate of the registers a thread of each function, by name.
+    pub registers: Arc<BTreeMap<String, u32>>,
+}
 
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Code").field(&self.0.target()).finish()
+        f.debug_tuple("Code").field(&self.module.target()).finish()
     }
 }
 
@@ -39,6 +45,19 @@ pub(crate) struct Function {
     pub max_dynamic_shared: u32,
     /// Attributes that were set and change nothing, by their number.
     pub preferences: BTreeMap<u32, i32>,
+}
+
+impl Function {
+    /// An estimate of its registers a thread.
+    pub fn registers(&self) -> u32 {
+        self.code.registers.get(&self.name).copied().unwrap_or(registers::LEAST)
+    }
+
+    /// Whether it may have clusters that not every GPU can have.
+    pub fn allows_large_clusters(&self) -> bool {
+        let attribute = Attribute::CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED as u32;
+        self.preferences.get(&attribute).is_some_and(|&allowed| allowed != 0)
+    }
 }
 
 const ELF: &[u8] = b"\x7fELF";
@@ -78,7 +97,7 @@ pub(crate) fn parse(ptx: &str, model: &Model) -> Result<Code> {
     let module = ptxsim::Module::parse(ptx)
         .map_err(|error| Error::new(CUresult::CUDA_ERROR_INVALID_PTX, error.to_string()))?;
     expect_target(module.target(), model)?;
-    Ok(Code(module))
+    Ok(Code { module, registers: Arc::new(registers::estimate(ptx)) })
 }
 
 /// Checks that the GPU runs code for `target`: what is older than it, or exactly what it is.

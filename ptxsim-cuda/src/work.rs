@@ -124,7 +124,7 @@ impl Failure {
 
 impl Launch {
     pub fn run(&self, device: &Device) -> Result<LaunchReport, Failure> {
-        let done = device.launch_packed(&self.code.0, &self.kernel, &self.shape, &self.params);
+        let done = device.launch_packed(&self.code.module, &self.kernel, &self.shape, &self.params);
         done.map_err(|error| {
             let code = match &error {
                 ptxsim::Error::Fault(fault) => code_of(&fault.kind),

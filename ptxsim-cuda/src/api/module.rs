@@ -9,6 +9,7 @@ use crate::call::{Call, Out, inside, offer, put};
 use crate::error::{Error, Result};
 use crate::gpu::DEFAULT_SHARED_BYTES;
 use crate::module::{self, Code, Function, Module};
+use crate::occupancy;
 use crate::report;
 
 impl Call {
@@ -120,7 +121,7 @@ pub unsafe extern "C" fn cuModuleGetFunction(
         if let Some(&id) = module.functions.get(&name) {
             return put(function, std::ptr::without_provenance_mut(id as usize));
         }
-        let entry = module.code.0.entry(&name).map_err(not_found)?;
+        let entry = module.code.module.entry(&name).map_err(not_found)?;
         let new = Function {
             context: module.context,
             module: module_id,
@@ -154,8 +155,8 @@ pub unsafe extern "C" fn cuModuleGetGlobal_v2(
         // SAFETY: as this function's.
         let name = unsafe { text(name) }?.to_string_lossy();
         let code = call.driver.state().modules.get(module as u64)?.code.clone();
-        offer(address, call.driver.simulator.symbol(&code.0, &name).map_err(not_found)?);
-        offer(bytes, code.0.variable_bytes(&name).unwrap_or(0) as usize);
+        offer(address, call.driver.simulator.symbol(&code.module, &name).map_err(not_found)?);
+        offer(bytes, code.module.variable_bytes(&name).unwrap_or(0) as usize);
         Ok(())
     })
 }
@@ -186,7 +187,7 @@ fn attribute_of(function: &Function, attribute: c_uint, (major, minor): (u32, u3
     if let Some(&value) = function.preferences.get(&attribute) {
         return Ok(value);
     }
-    let entry = function.code.0.entry(&function.name).map_err(not_found)?;
+    let entry = function.code.module.entry(&function.name).map_err(not_found)?;
     if is(Attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES) {
         return Ok(entry.static_shared_bytes() as c_int);
     }
@@ -194,7 +195,14 @@ fn attribute_of(function: &Function, attribute: c_uint, (major, minor): (u32, u3
         return Ok(function.max_dynamic_shared as c_int);
     }
     if is(Attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK) {
-        return Ok(1024);
+        let compiled = entry.max_threads().map_or(1024, |most| most.iter().product());
+        return Ok(occupancy::most_threads(function).min(compiled) as c_int);
+    }
+    if is(Attribute::CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES) {
+        return Ok(entry.local_bytes() as c_int);
+    }
+    if is(Attribute::CU_FUNC_ATTRIBUTE_NUM_REGS) {
+        return Ok(function.registers() as c_int);
     }
     if is(Attribute::CU_FUNC_ATTRIBUTE_PTX_VERSION) || is(Attribute::CU_FUNC_ATTRIBUTE_BINARY_VERSION) {
         return Ok((major * 10 + minor) as c_int);
@@ -220,7 +228,7 @@ pub extern "C" fn cuFuncSetAttribute(function: CUfunction, attribute: c_uint, va
             function.preferences.insert(attribute, value);
             return Ok(());
         }
-        let fixed = function.code.0.entry(&function.name).map_err(not_found)?.static_shared_bytes();
+        let fixed = function.code.module.entry(&function.name).map_err(not_found)?.static_shared_bytes();
         let most = call.driver.model().shared_opt_in.saturating_sub(fixed);
         let asked = u32::try_from(value).ok().filter(|asked| *asked <= most);
         function.max_dynamic_shared = asked.ok_or_else(|| {
