@@ -55,6 +55,12 @@ pub enum Error {
         /// The driver's or the simulator's words.
         why: String,
     },
+    /// The system gives no more memory to a tensor on the CPU.
+    #[error("out of memory: asked for {bytes} bytes\n  help: use a smaller --batch or --width")]
+    OutOfHostMemory {
+        /// Bytes asked for.
+        bytes: usize,
+    },
     /// The device has too little free memory.
     #[error(
         "out of device memory: asked for {bytes} bytes, {free} free of {total}\n  help: use a smaller --batch or --width"

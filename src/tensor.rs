@@ -65,12 +65,13 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A tensor whose elements are yet to be written (zeros on the CPU, anything on a GPU).
+    /// A tensor whose elements are yet to be written; they may be anything.
     pub fn empty(device: &Device, dtype: DType, shape: &[usize]) -> Result<Tensor> {
-        let len = shape.iter().product::<usize>();
+        // What is too large to be counted is too large for any memory, which then says so.
+        let len = shape.iter().fold(1_usize, |len, &extent| len.saturating_mul(extent));
         let storage = match device {
-            Device::Cpu => Storage::Cpu(CpuBuffer::zeros(dtype, len)),
-            Device::Gpu(gpu) => Storage::Gpu(gpu.alloc(len * dtype.size())?),
+            Device::Cpu => Storage::Cpu(CpuBuffer::empty(dtype, len)?),
+            Device::Gpu(gpu) => Storage::Gpu(gpu.alloc(len.saturating_mul(dtype.size()))?),
         };
         Ok(Tensor::with_storage(storage, dtype, shape))
     }
@@ -78,8 +79,9 @@ impl Tensor {
     /// A tensor of zeros.
     pub fn zeros(device: &Device, dtype: DType, shape: &[usize]) -> Result<Tensor> {
         let mut t = Tensor::empty(device, dtype, shape)?;
-        if let Storage::Gpu(buffer) = t.storage_mut()? {
-            buffer.fill(0)?;
+        match t.storage_mut()? {
+            Storage::Cpu(buffer) => buffer.bytes_mut().fill(0),
+            Storage::Gpu(buffer) => buffer.fill(0)?,
         }
         Ok(t)
     }
@@ -97,7 +99,7 @@ impl Tensor {
             });
         }
         let storage = match device {
-            Device::Cpu => Storage::Cpu(T::buffer(values)),
+            Device::Cpu => Storage::Cpu(CpuBuffer::of(&values)?),
             Device::Gpu(gpu) => {
                 let bytes: &[u8] = bytemuck::cast_slice(&values);
                 let mut buffer = gpu.alloc(bytes.len())?;
@@ -233,7 +235,7 @@ impl Tensor {
     /// [`Error::Operand`] when they have another type or live on a GPU.
     pub fn cpu<T: Element>(&self) -> Result<&[T]> {
         match &*self.storage {
-            Storage::Cpu(buffer) => T::slice(buffer).ok_or_else(|| self.not_a("the CPU", T::DTYPE)),
+            Storage::Cpu(buffer) => buffer.slice().ok_or_else(|| self.not_a("the CPU", T::DTYPE)),
             Storage::Gpu(_) => Err(self.not_a("the CPU", T::DTYPE)),
         }
     }
@@ -245,7 +247,7 @@ impl Tensor {
     pub fn cpu_mut<T: Element>(&mut self) -> Result<&mut [T]> {
         let error = self.not_a("the CPU", T::DTYPE);
         match self.storage_mut()? {
-            Storage::Cpu(buffer) => T::slice_mut(buffer).ok_or(error),
+            Storage::Cpu(buffer) => buffer.slice_mut().ok_or(error),
             Storage::Gpu(_) => Err(error),
         }
     }
@@ -313,7 +315,7 @@ impl Tensor {
     fn storage_mut(&mut self) -> Result<&mut Storage> {
         if Arc::get_mut(&mut self.storage).is_none() {
             self.storage = Arc::new(match &*self.storage {
-                Storage::Cpu(buffer) => Storage::Cpu(buffer.clone()),
+                Storage::Cpu(buffer) => Storage::Cpu(buffer.duplicate()?),
                 Storage::Gpu(buffer) => Storage::Gpu(buffer.duplicate()?),
             });
         }

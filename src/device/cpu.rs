@@ -1,8 +1,11 @@
 //! The CPU device: its element types and buffers. The operations themselves are in `ops/*/cpu.rs`,
 //! generic over [`Real`], so that f64 is the reference for everything else.
 
+use super::host_memory::HostMemory;
 use super::registers::Registers;
+use crate::error::{Error, Result};
 use crate::tensor::DType;
+use std::fmt;
 use std::iter::Sum;
 
 /// A real number the CPU operations compute in: `f32` or `f64`.
@@ -34,47 +37,67 @@ impl Real for f64 {
 }
 
 /// Memory of a tensor on the CPU.
-#[derive(Clone, Debug)]
-pub enum CpuBuffer {
-    /// 32-bit floats.
-    F32(Vec<f32>),
-    /// 64-bit floats.
-    F64(Vec<f64>),
-    /// 32-bit signed integers: labels and indices.
-    I32(Vec<i32>),
-    /// Bytes: pixels and arg-max positions.
-    U8(Vec<u8>),
+pub struct CpuBuffer {
+    dtype: DType,
+    len: usize,
+    memory: HostMemory,
 }
 
 impl CpuBuffer {
-    /// `len` zeros of `dtype`.
-    pub fn zeros(dtype: DType, len: usize) -> CpuBuffer {
-        match dtype {
-            DType::F32 => CpuBuffer::F32(vec![0.0; len]),
-            DType::F64 => CpuBuffer::F64(vec![0.0; len]),
-            DType::I32 => CpuBuffer::I32(vec![0; len]),
-            DType::U8 => CpuBuffer::U8(vec![0; len]),
-        }
+    /// `len` elements of `dtype` that hold anything.
+    ///
+    /// # Errors
+    /// [`Error::OutOfHostMemory`].
+    pub fn empty(dtype: DType, len: usize) -> Result<CpuBuffer> {
+        let bytes = len.saturating_mul(dtype.size());
+        let memory = HostMemory::take(bytes).ok_or(Error::OutOfHostMemory { bytes })?;
+        Ok(CpuBuffer { dtype, len, memory })
+    }
+
+    /// A buffer of `values`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfHostMemory`].
+    pub fn of<T: Element>(values: &[T]) -> Result<CpuBuffer> {
+        let mut buffer = CpuBuffer::empty(T::DTYPE, values.len())?;
+        buffer.memory.elements_mut(values.len()).copy_from_slice(values);
+        Ok(buffer)
+    }
+
+    /// Another buffer with the same elements.
+    ///
+    /// # Errors
+    /// [`Error::OutOfHostMemory`].
+    pub fn duplicate(&self) -> Result<CpuBuffer> {
+        let mut copy = CpuBuffer::empty(self.dtype, self.len)?;
+        copy.bytes_mut().copy_from_slice(self.bytes());
+        Ok(copy)
+    }
+
+    /// The elements, if they have this type.
+    pub fn slice<T: Element>(&self) -> Option<&[T]> {
+        (self.dtype == T::DTYPE).then(|| self.memory.elements(self.len))
+    }
+
+    /// The elements, writable, if they have this type.
+    pub fn slice_mut<T: Element>(&mut self) -> Option<&mut [T]> {
+        (self.dtype == T::DTYPE).then(|| self.memory.elements_mut(self.len))
     }
 
     /// The memory as bytes.
     pub fn bytes(&self) -> &[u8] {
-        match self {
-            CpuBuffer::F32(v) => bytemuck::cast_slice(v),
-            CpuBuffer::F64(v) => bytemuck::cast_slice(v),
-            CpuBuffer::I32(v) => bytemuck::cast_slice(v),
-            CpuBuffer::U8(v) => v,
-        }
+        self.memory.elements(self.len * self.dtype.size())
     }
 
     /// The memory as bytes, writable.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        match self {
-            CpuBuffer::F32(v) => bytemuck::cast_slice_mut(v),
-            CpuBuffer::F64(v) => bytemuck::cast_slice_mut(v),
-            CpuBuffer::I32(v) => bytemuck::cast_slice_mut(v),
-            CpuBuffer::U8(v) => v,
-        }
+        self.memory.elements_mut(self.len * self.dtype.size())
+    }
+}
+
+impl fmt::Debug for CpuBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} x {:?}", self.len, self.dtype)
     }
 }
 
@@ -82,38 +105,20 @@ impl CpuBuffer {
 pub trait Element: bytemuck::Pod + Send + Sync {
     /// Its name among the [`DType`]s.
     const DTYPE: DType;
-    /// A buffer that takes over `values`.
-    fn buffer(values: Vec<Self>) -> CpuBuffer;
-    /// The buffer's elements, if they have this type.
-    fn slice(buffer: &CpuBuffer) -> Option<&[Self]>;
-    /// The buffer's elements, writable, if they have this type.
-    fn slice_mut(buffer: &mut CpuBuffer) -> Option<&mut [Self]>;
 }
 
-macro_rules! element {
-    ($t:ty, $variant:ident) => {
-        impl Element for $t {
-            const DTYPE: DType = DType::$variant;
-            fn buffer(values: Vec<Self>) -> CpuBuffer {
-                CpuBuffer::$variant(values)
-            }
-            fn slice(buffer: &CpuBuffer) -> Option<&[Self]> {
-                match buffer {
-                    CpuBuffer::$variant(v) => Some(v),
-                    _ => None,
-                }
-            }
-            fn slice_mut(buffer: &mut CpuBuffer) -> Option<&mut [Self]> {
-                match buffer {
-                    CpuBuffer::$variant(v) => Some(v),
-                    _ => None,
-                }
-            }
-        }
-    };
+impl Element for f32 {
+    const DTYPE: DType = DType::F32;
 }
 
-element!(f32, F32);
-element!(f64, F64);
-element!(i32, I32);
-element!(u8, U8);
+impl Element for f64 {
+    const DTYPE: DType = DType::F64;
+}
+
+impl Element for i32 {
+    const DTYPE: DType = DType::I32;
+}
+
+impl Element for u8 {
+    const DTYPE: DType = DType::U8;
+}

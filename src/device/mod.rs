@@ -11,6 +11,7 @@ mod cpu;
 mod cuda;
 pub mod driver;
 mod gpu;
+pub(crate) mod host_memory;
 pub mod kernels;
 pub(crate) mod registers;
 mod sim;
