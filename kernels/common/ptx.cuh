@@ -32,6 +32,16 @@ __device__ __forceinline__ void load_matrices(unsigned (&word)[4], const float* 
                  : "memory");
 }
 
+// stmatrix, transposed: four 8 x 8 matrices of 16-bit elements. Lane l holds in word[i] the elements [l/4][2*(l%4)] and
+// the next of matrix i, as tensor cores leave them, and gives the address to put column l%8 (16 bytes) of matrix l/8.
+//                                                                                       (PTX ISA, "stmatrix"), sm_90
+__device__ __forceinline__ void store_columns(void* column, const unsigned (&word)[4]) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
+                 :
+                 : "r"(shared_address(column)), "r"(word[0]), "r"(word[1]), "r"(word[2]), "r"(word[3])
+                 : "memory");
+}
+
 // The nearest tf32, ties away from zero: f32's exponent, 10 bits of mantissa. Tensor cores would cut the rest off.
 __device__ __forceinline__ unsigned to_tf32(unsigned f32) {
     unsigned tf32;

@@ -149,6 +149,11 @@ impl GpuBuffer {
         &self.gpu
     }
 
+    /// Its start, for a tensor map.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
     /// Its start, for a kernel that reads it.
     pub fn ptr<T>(&self) -> Ptr<T> {
         Ptr::new(self.address)

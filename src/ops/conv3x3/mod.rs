@@ -4,6 +4,8 @@ pub mod cpu;
 mod gpu;
 pub mod ladder;
 
+pub use gpu::wgmma;
+
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, extents, with_real};

@@ -3,6 +3,7 @@
 pub mod mma;
 mod naive;
 mod tiled;
+pub mod wgmma;
 
 use super::ladder::Rung;
 use super::{Conv3x3Shape, OP};
