@@ -104,11 +104,11 @@ impl LrFind {
         // The curve helps most when it suggests nothing.
         let figure = plot::range_test(&sweep, suggestion.as_ref().ok());
         figure.save(&self.out, self.theme)?;
-        let suggestion = suggestion?;
         let json = self.out.with_extension("json");
-        write_json(&json, &sweep, &suggestion)?;
+        write_json(&json, &sweep, suggestion.as_ref().ok())?;
+        let suggestion = suggestion?;
         match self.json {
-            true => result(format_args!("{:#}", to_json(&sweep, &suggestion)))?,
+            true => result(format_args!("{:#}", to_json(&sweep, Some(&suggestion))))?,
             false => {
                 print(&suggestion)?;
                 result(format_args!("\nplot {}\njson {}", self.out.display(), json.display()))?;
@@ -148,15 +148,15 @@ pub fn search(
     swept
 }
 
-/// Writes what was found as JSON.
+/// Writes what was found as JSON; the suggestion is null if there is none.
 ///
 /// # Errors
 /// [`Error::Io`] naming the file.
-pub fn write_json(path: &Path, sweep: &Sweep, suggestion: &Suggestion) -> Result<()> {
+pub fn write_json(path: &Path, sweep: &Sweep, suggestion: Option<&Suggestion>) -> Result<()> {
     write_atomically(path, format!("{:#}\n", to_json(sweep, suggestion)).as_bytes())
 }
 
-fn to_json(sweep: &Sweep, suggestion: &Suggestion) -> serde_json::Value {
+fn to_json(sweep: &Sweep, suggestion: Option<&Suggestion>) -> serde_json::Value {
     serde_json::json!({
         "suggestion": suggestion,
         "test": sweep.test,

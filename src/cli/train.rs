@@ -171,7 +171,7 @@ impl Train {
             say(&run, &line)?;
         }
         if let Some((sweep, suggestion)) = found {
-            lr_find::write_json(&run.lr_find(), &sweep, &suggestion)?;
+            lr_find::write_json(&run.lr_find(), &sweep, Some(&suggestion))?;
         }
         let mut trainer = Trainer::new(config.clone(), device.clone(), &splits, run.clone())?;
         if resumed {
