@@ -7,7 +7,7 @@ use crate::data::{Images, Wanted};
 use crate::error::Result;
 use crate::nn::state;
 use crate::tensor::DType;
-use crate::train::{Evaluation, NormalizationChoice, evaluate};
+use crate::train::{Evaluation, NormalizationChoice, PLAIN, WITH_MIRROR, evaluate};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -32,6 +32,9 @@ pub struct Eval {
     /// Normalise pixels as in training
     #[arg(long, value_enum, default_value = "cifar10")]
     normalization: NormalizationChoice,
+    /// Test-time augmentation: take the mean of the logits of each image and of its mirror image
+    #[arg(long)]
+    tta: bool,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -50,7 +53,8 @@ impl Eval {
         let test = Images::new(&device, &splits.test, self.limit.map(NonZeroUsize::get))?;
         let normalization = self.normalization.into();
         let batch = self.batch as usize;
-        let found = evaluate(&mut net, &test, &normalization, DType::F32, batch, &mut || Ok(()))?;
+        let views: &[_] = if self.tta { &WITH_MIRROR } else { &PLAIN };
+        let found = evaluate(&mut net, &test, &normalization, DType::F32, batch, views, &mut || Ok(()))?;
         match self.json {
             true => result(format_args!("{:#}", to_json(&found, &splits.test.classes))),
             false => print(&found, &splits.test.classes),

@@ -14,7 +14,7 @@ mod trainer;
 
 pub use checkpoint::{Checkpoint, Progress};
 pub use config::{MAX_WIDTH, NormalizationChoice, Precision, Preset, TrainConfig};
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, PLAIN, WITH_MIRROR, evaluate};
 pub use metrics::{EpochMetrics, Metrics, StepMetrics, missing_metrics, read_metrics};
 pub use plain_steps::{PlainSteps, Rows, StepsOutcome};
 pub use range_test::range_test;

@@ -1,7 +1,7 @@
 //! The training loop.
 
 use super::{
-    Checkpoint, EpochMetrics, Evaluation, Metrics, Progress, RunDir, StepMetrics, Steps, TrainConfig,
+    Checkpoint, EpochMetrics, Evaluation, Metrics, PLAIN, Progress, RunDir, StepMetrics, Steps, TrainConfig,
     evaluate,
 };
 use crate::data::transforms::{order, rows};
@@ -222,11 +222,11 @@ impl Trainer {
         let normalization = self.config.normalization.into();
         let run = self.run.path();
         let found =
-            evaluate(&mut self.net, &self.test, &normalization, self.dtype, TEST_BATCH, &mut || match stop
-                .load(Ordering::Relaxed)
-            {
-                true => Err(Error::Interrupted { run: run.to_path_buf() }),
-                false => Ok(()),
+            evaluate(&mut self.net, &self.test, &normalization, self.dtype, TEST_BATCH, &PLAIN, &mut || {
+                match stop.load(Ordering::Relaxed) {
+                    true => Err(Error::Interrupted { run: run.to_path_buf() }),
+                    false => Ok(()),
+                }
             });
         if let Err(Error::Interrupted { .. }) = found {
             self.checkpoint(metrics)?;

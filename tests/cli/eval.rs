@@ -35,6 +35,19 @@ fn finds_what_training_found() {
 }
 
 #[test]
+fn tta_tests_with_the_mirror_images_too() {
+    let (_folder, path) = scratch();
+    run(&mut train(&path)).succeeded();
+    let weights = path.join("ckpt/last.safetensors");
+    let found = |flags: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&run(eval(&weights).arg("--json").args(flags)).succeeded()).unwrap()
+    };
+    let (plain, tta) = (found(&[]), found(&["--tta"]));
+    assert_ne!(plain["loss"], tta["loss"]);
+    assert_eq!(tta["images"], 64);
+}
+
+#[test]
 fn does_not_depend_on_the_batch_but_by_rounding() {
     let (_folder, path) = scratch();
     run(&mut train(&path)).succeeded();
