@@ -1,6 +1,6 @@
 //! Real kernels, garbled: what the fuzzer and the bounded test of `tests/garbled.rs` load and launch.
 
-use ptxsim::{Arg, Config, Device, ElementType, Launch, Module, Param, Swizzle, Tensor, TensorMap};
+use ptxsim::{Arg, Config, Device, ElementType, Launch, Limits, Module, Param, Swizzle, Tensor, TensorMap};
 
 /// PTX to start from.
 const KERNELS: [&str; 10] = [
@@ -109,9 +109,10 @@ fn split(text: &str) -> Vec<&str> {
 /// Load `ptx` and launch its entries on small buffers, with every check on.
 pub fn run(ptx: &str) {
     let Ok(module) = Module::parse(ptx) else { return };
+    // A garbled loop may change memory without end.
+    let limits = Limits { max_steps: Some(48_000), ..Limits::default() };
     for entry in module.entries().take(2) {
-        let device =
-            Device::new(Config { threads: 1, watchdog: 4000, ..Config::default() }).expect("a device");
+        let device = Device::new(Config { threads: 1, limits, ..Config::default() }).expect("a device");
         let args: Vec<Arg> = entry.params().iter().map(|param| argument(&device, param)).collect();
         for (grid, block) in [(2, 64), (1, 384)] {
             let launch = Launch { shared_bytes: 32 << 10, ..Launch::linear(grid, block) };

@@ -7,6 +7,7 @@ use crate::counters::LaunchReport;
 use crate::error::Error;
 use crate::launch::{Arg, Launch, check_shape, pack};
 use crate::machine::context::Launch as MachineLaunch;
+use crate::machine::progress::Limits;
 use crate::machine::schedule;
 use crate::memory::block_races::BlockRaces;
 use crate::memory::global::GlobalMemory;
@@ -68,13 +69,13 @@ pub struct Config {
     /// Count the traffic of memory: requests, bytes, sectors, wavefronts; else these are 0. Instructions
     /// and tensor-core operations are always counted.
     pub traffic: bool,
-    /// Warp instructions a warp may run before it counts as hung.
-    pub watchdog: u64,
+    /// When a launch counts as hung.
+    pub limits: Limits,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { threads: 0, checks: Checks::all(), traffic: true, watchdog: 2_000_000_000 }
+        Self { threads: 0, checks: Checks::all(), traffic: true, limits: Limits::default() }
     }
 }
 
@@ -263,7 +264,7 @@ impl Device {
         let variables = self.load(&module.inner)?;
         let _turn = self.stream.lock().unwrap_or_else(|e| e.into_inner());
         let memory = self.read_memory();
-        let Config { checks, traffic, watchdog, .. } = self.config;
+        let Config { checks, traffic, limits, .. } = self.config;
         let blocks = launch.grid.iter().map(|&n| u64::from(n)).product();
         // Blocks that see one another's order may as well order their accesses by it.
         let races = checks.races && blocks > 1 && !kernel.order_sensitive;
@@ -279,7 +280,7 @@ impl Device {
             global: memory.global.view(),
             variables: &variables,
             checks,
-            watchdog,
+            limits,
             traffic,
             races: races.then(BlockRaces::new),
         };

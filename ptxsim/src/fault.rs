@@ -109,10 +109,10 @@ pub enum FaultKind {
         /// One line for each waiting group of threads.
         waiting: Vec<String>,
     },
-    /// No store, atomic change, barrier or exit in a very long time.
+    /// The launch does not end: see [`Limits`](crate::Limits).
     Hang {
-        /// Warp instructions the block ran without one.
-        instructions: u64,
+        /// Which limit was reached, in words.
+        detail: String,
     },
     /// An integer division or remainder by zero.
     DivideByZero,
@@ -217,7 +217,6 @@ impl fmt::Display for FaultKind {
                 write!(f, "barrier {barrier} is not reached by all: {detail}")
             }
             Deadlock { waiting } => write!(f, "deadlock, every warp waits: {}", waiting.join("; ")),
-            Hang { instructions } => write!(f, "no progress in {instructions} warp instructions"),
             DivideByZero => f.write_str("integer division by zero"),
             BadTarget { value } => {
                 write!(f, "indirect call or branch to {value:#x}, which is no possible target")
@@ -260,7 +259,7 @@ impl fmt::Display for FaultKind {
                 f,
                 "register {register} was written after the last `wgmma.fence`; wgmma needs one between"
             ),
-            Misuse { detail } => f.write_str(detail),
+            Hang { detail } | Misuse { detail } => f.write_str(detail),
         }
     }
 }

@@ -31,6 +31,7 @@ pub use error::{Error, ParseError};
 pub use fault::{Fault, FaultKind};
 pub use launch::{Arg, Launch};
 pub use machine::kernel::Param;
+pub use machine::progress::Limits;
 pub use memory::swizzle::Swizzle;
 pub use memory::tensor_map::{ElementType, Tensor, TensorMap};
 pub use module::{Entry, Module};

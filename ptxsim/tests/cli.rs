@@ -88,6 +88,27 @@ fn a_fault_has_status_1_and_is_named() {
 }
 
 #[test]
+fn a_kernel_that_does_not_end_is_given_up() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("loop.ptx").display().to_string();
+    let ptx = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry f(.param .u64 p) {
+        .reg .b64 %a; ld.param.u64 %a, [p]; L: red.global.add.u32 [%a], 1; bra L; }";
+    std::fs::write(&file, ptx).unwrap();
+    let run = |ptx: &str, more: [&str; 2]| {
+        std::fs::write(&file, ptx).unwrap();
+        let output = ptxsim(&[&["run", &file, "--arg", "zero:u32:1"], &more[..]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    };
+    let found = run(ptx, ["--max-steps", "1000"]);
+    assert!(found.contains("more than 1000 warp instructions"), "{found}");
+    let found = run(ptx, ["--deadline", "0.05"]);
+    assert!(found.contains("has not ended after 50ms"), "{found}");
+    let found = run(&ptx.replace("red.global.add.u32 [%a], 1;", ""), ["--patience", "1000"]);
+    assert!(found.contains("no progress in 1"), "{found}");
+}
+
+#[test]
 fn wrong_calls_have_status_2_and_say_why() {
     let saxpy = Saxpy::new();
     let file = fixture("saxpy.sm80.ptx");

@@ -7,9 +7,10 @@ mod output;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use ptxsim::{Checks, Config, Device, Error, Gpu, Launch, Module, Roofline};
+use ptxsim::{Checks, Config, Device, Error, Gpu, Launch, Limits, Module, Roofline};
 use serde_json::json;
 
 use args::{Argument, Dimensions};
@@ -60,6 +61,15 @@ struct Run {
     /// CPU threads; results do not depend on it.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    /// Warp instructions without a change of memory or a thread's end before the kernel counts as hung.
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().patience)]
+    patience: u64,
+    /// Warp instructions that a block may run in all; without limit if left out.
+    #[arg(long, value_name = "COUNT")]
+    max_steps: Option<u64>,
+    /// Seconds that the kernel may take; without limit if left out.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    deadline: Option<Duration>,
     /// Look for no faults but accesses outside memory.
     #[arg(long)]
     no_checks: bool,
@@ -76,6 +86,11 @@ struct Run {
 
 fn gpu(name: &str) -> Result<&'static Gpu, String> {
     Gpu::find(name).ok_or_else(|| format!("known are {}", Gpu::ALL.map(|gpu| gpu.name).join(", ")))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
 
 /// Why a command ended early.
@@ -135,7 +150,8 @@ impl Run {
         let module = load(&self.file)?;
         let kernel = self.entry(&module)?;
         let checks = if self.no_checks { Checks::none() } else { Checks::all() };
-        let device = Device::new(Config { threads: self.threads, checks, ..Config::default() })?;
+        let limits = Limits { patience: self.patience, max_steps: self.max_steps, deadline: self.deadline };
+        let device = Device::new(Config { threads: self.threads, checks, limits, ..Config::default() })?;
         let mut args = Vec::new();
         for argument in &self.arguments {
             args.push(argument.place(&device)?);

@@ -257,8 +257,10 @@ fn wait(b: &mut Build<'_, '_>, space: Space, parity: bool, blocks: bool) -> Lowe
             let place = ctx.place(lane, space, addresses[lane], 8, 8)?;
             find(ctx, lane, place)?;
             let block = &mut ctx.blocks[place.rank];
-            if let Err(detail) = block.land(place.offset) {
-                return Err(wrong(ctx, lane, place, detail));
+            match block.land(place.offset) {
+                Ok(false) => {}
+                Ok(true) => ctx.progress.made(),
+                Err(detail) => return Err(wrong(ctx, lane, place, detail)),
             }
             let mbarrier = find(ctx, lane, place)?;
             let done = match awaited {

@@ -2,6 +2,7 @@
 
 use super::cluster::Block;
 use super::kernel::{Flow, Kernel, Step};
+use super::progress::{Limits, Progress};
 use super::registers::{Bank, Dst, PredDst, PredSrc, Registers, Scalar, Slot, Src, Word};
 use super::transfers::BulkGroups;
 use super::wgmma::Wgmma;
@@ -28,7 +29,7 @@ pub(crate) struct Launch<'a> {
     /// Addresses of the module's variables.
     pub variables: &'a [u64],
     pub checks: Checks,
-    pub watchdog: u64,
+    pub limits: Limits,
     /// Whether sectors, wavefronts and bytes are counted.
     pub traffic: bool,
     /// Races between blocks, if they are looked for.
@@ -104,6 +105,7 @@ pub(crate) struct Context<'a> {
     pub blocks: &'a mut [Block],
     pub rank: usize,
     pub counters: &'a mut Counters,
+    pub progress: &'a mut Progress,
     /// This warp's index in its block.
     pub warp: usize,
     /// Lanes that run this instruction.

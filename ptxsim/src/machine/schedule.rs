@@ -6,12 +6,14 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::LANES;
 use super::cluster::Block;
 use super::context::{Launch, Waiting, unflatten};
 use super::kernel::{Constant, Special};
 use super::mbarrier::Mbarrier;
+use super::progress::Progress;
 use super::registers::Registers;
 use super::warp::{Surroundings, Warp};
 use crate::counters::Counters;
@@ -36,6 +38,7 @@ fn run_blocks(launch: &Launch<'_>, pool: &rayon::ThreadPool) -> Result<Counters,
     if launch.kernel.order_sensitive || total == 1 || pool.current_num_threads() == 1 {
         return run_in_rotation(launch, clusters, total);
     }
+    let started = Instant::now();
     let next = AtomicU64::new(0);
     let first_fault = AtomicU64::new(u64::MAX);
     let outcome = Mutex::new((Counters::new(launch.kernel), None));
@@ -44,6 +47,7 @@ fn run_blocks(launch: &Launch<'_>, pool: &rayon::ThreadPool) -> Result<Counters,
         for _ in 0..workers {
             scope.spawn(|_| {
                 let mut cluster = Cluster::new(launch);
+                let mut progress = Progress::new(launch.limits, started);
                 let mut fault = None;
                 loop {
                     let linear = next.fetch_add(1, Ordering::Relaxed);
@@ -52,7 +56,7 @@ fn run_blocks(launch: &Launch<'_>, pool: &rayon::ThreadPool) -> Result<Counters,
                         break;
                     }
                     cluster.start(launch, linear, clusters);
-                    if let Err(found) = cluster.run_to_end(launch) {
+                    if let Err(found) = cluster.run_to_end(launch, &mut progress) {
                         first_fault.fetch_min(linear, Ordering::Relaxed);
                         fault = Some((linear, found));
                         break;
@@ -75,6 +79,7 @@ fn run_blocks(launch: &Launch<'_>, pool: &rayon::ThreadPool) -> Result<Counters,
 fn run_in_rotation(launch: &Launch<'_>, clusters: [u32; 3], total: u64) -> Result<Counters, Box<Fault>> {
     let rounds = if launch.kernel.order_sensitive { ROUNDS } else { u32::MAX };
     let mut counters = Counters::new(launch.kernel);
+    let mut progress = Progress::new(launch.limits, Instant::now());
     let mut running: VecDeque<Box<Cluster>> = VecDeque::new();
     let mut idle: Option<Box<Cluster>> = None;
     let mut next = 0;
@@ -88,12 +93,15 @@ fn run_in_rotation(launch: &Launch<'_>, clusters: [u32; 3], total: u64) -> Resul
         let Some(mut cluster) = running.pop_front() else { break };
         let mut ended = false;
         for _ in 0..rounds {
-            ended = cluster.round(launch)?;
+            ended = cluster.round(launch, &mut progress)?;
             if ended {
                 break;
             }
         }
         if ended {
+            if !launch.kernel.order_sensitive {
+                progress.restart();
+            }
             counters.merge(&cluster.counters);
             cluster.counters = Counters::new(launch.kernel);
             idle = Some(cluster);
@@ -180,14 +188,15 @@ impl Cluster {
         }
     }
 
-    fn run_to_end(&mut self, launch: &Launch<'_>) -> Result<(), Box<Fault>> {
-        while !self.round(launch)? {}
+    fn run_to_end(&mut self, launch: &Launch<'_>, progress: &mut Progress) -> Result<(), Box<Fault>> {
+        progress.restart();
+        while !self.round(launch, progress)? {}
         Ok(())
     }
 
     /// Give every warp a turn; true once all threads have exited.
-    fn round(&mut self, launch: &Launch<'_>) -> Result<bool, Box<Fault>> {
-        let mut progress = false;
+    fn round(&mut self, launch: &Launch<'_>, progress: &mut Progress) -> Result<bool, Box<Fault>> {
+        let mut advanced = false;
         let mut live = false;
         for rank in 0..self.blocks.len() {
             for warp in &mut self.warps[rank] {
@@ -195,22 +204,13 @@ impl Cluster {
                     continue;
                 }
                 let blocks = &mut self.blocks[..];
-                let mut around = Surroundings { launch, blocks, rank, counters: &mut self.counters };
-                progress |= warp.run(&mut around)?;
-                if warp.clock() > launch.watchdog {
-                    let pc = warp.pc();
-                    let kind = FaultKind::Hang { instructions: warp.clock() };
-                    return Err(launch.fault_at(
-                        pc,
-                        self.blocks[rank].index,
-                        (warp.index * LANES) as u32,
-                        kind,
-                    ));
-                }
+                let counters = &mut self.counters;
+                let mut around = Surroundings { launch, blocks, rank, counters, progress };
+                advanced |= warp.run(&mut around)?;
                 live |= warp.live != 0;
             }
         }
-        if live && !progress {
+        if live && !advanced {
             let mut opened = false;
             for warp in self.warps.iter_mut().flatten() {
                 opened |= warp.live != 0 && warp.open_joins();

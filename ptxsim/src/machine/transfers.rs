@@ -33,8 +33,10 @@ impl Delivery {
 }
 
 impl Block {
-    /// Land what is under way to the mbarrier at `barrier`; an error if the bytes are too many.
-    pub fn land(&mut self, barrier: u32) -> Result<(), String> {
+    /// Land what is under way to the mbarrier at `barrier`: whether that changes memory, or an error if
+    /// the bytes are too many.
+    pub fn land(&mut self, barrier: u32) -> Result<bool, String> {
+        let mut changed = false;
         let mut at = 0;
         while at < self.deliveries.len() {
             if self.deliveries[at].barrier != barrier {
@@ -44,11 +46,12 @@ impl Block {
             let Delivery { start, swizzle, reduction, mut data, .. } = self.deliveries.remove(at);
             let granules = Delivery::granules(start, data.len(), swizzle);
             for (granule, chunk) in granules.zip(data.chunks_mut(GRANULE)) {
+                let mut old = [0; GRANULE];
+                self.shared.read_bytes(granule * GRANULE, &mut old);
                 if let Some(reduction) = reduction {
-                    let mut old = [0; GRANULE];
-                    self.shared.read_bytes(granule * GRANULE, &mut old);
                     reduction.apply(&old, chunk);
                 }
+                changed |= old != *chunk;
                 self.shared.write_bytes(granule * GRANULE, chunk);
                 self.shared.shadow.end_incoming(granule);
             }
@@ -56,7 +59,7 @@ impl Block {
                 barrier.complete(data.len() as u32)?;
             }
         }
-        Ok(())
+        Ok(changed)
     }
 }
 

@@ -5,6 +5,7 @@ use super::cluster::Block;
 use super::context::{Context, Launch, Waiting};
 use super::kernel::Flow;
 use super::paths::{Path, Paths};
+use super::progress::Progress;
 use super::registers::{Bank, Registers, Slot};
 use super::transfers::BulkGroups;
 use super::wgmma::Wgmma;
@@ -24,6 +25,7 @@ pub(crate) struct Surroundings<'a> {
     pub blocks: &'a mut [Block],
     pub rank: usize,
     pub counters: &'a mut Counters,
+    pub progress: &'a mut Progress,
 }
 
 /// One warp.
@@ -80,11 +82,15 @@ impl Warp {
     pub fn run(&mut self, around: &mut Surroundings<'_>) -> Result<bool, Box<Fault>> {
         let mut progress = false;
         let mut index = 0;
+        let clock = self.clock;
         while index < self.paths.len() {
             if self.paths[index].is_running() {
                 progress |= matches!(self.turn(index, around)?, Turn::Progress);
             }
             index += 1;
+        }
+        if let Err(detail) = around.progress.ran(self.clock - clock) {
+            return Err(self.hang(around, detail));
         }
         if self.spins > PATIENCE {
             self.spins = 0;
@@ -116,6 +122,7 @@ impl Warp {
             blocks: around.blocks,
             rank: around.rank,
             counters: around.counters,
+            progress: around.progress,
             warp: self.index,
             active: mask,
             live: self.live,
@@ -233,6 +240,7 @@ impl Warp {
                     return Ok(Turn::Progress);
                 }
                 Flow::Exit => {
+                    ctx.progress.made();
                     let count = active.count_ones();
                     let block = &mut ctx.blocks[ctx.rank];
                     block.live -= count;
@@ -260,14 +268,13 @@ impl Warp {
         Ok(Turn::Progress)
     }
 
-    /// Where the first path stands.
-    pub fn pc(&self) -> u32 {
-        self.paths.running().next().map_or(0, |path| path.pc)
-    }
-
-    /// Instructions run so far.
-    pub fn clock(&self) -> u64 {
-        self.clock
+    /// The fault of running into a limit, put down to where the first path stands.
+    #[cold]
+    fn hang(&self, around: &Surroundings<'_>, detail: String) -> Box<Fault> {
+        let (pc, lane) =
+            self.paths.running().next().map_or((0, 0), |path| (path.pc, path.mask.trailing_zeros()));
+        let thread = (self.index * LANES) as u32 + lane;
+        around.launch.fault_at(pc, around.blocks[around.rank].index, thread, FaultKind::Hang { detail })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Loads, stores and atomics of a warp in any state space, with their checks.
 
+use std::cell::Cell;
+
 use super::allocation::Allocation;
 use super::global::Trouble;
 use super::place::Place;
-use super::{Access, Addresses, Planes, SHARED_RANK_SHIFT, resolve_generic};
+use super::{Access, Addresses, NO_DATA, Planes, SHARED_RANK_SHIFT, resolve_generic};
 use crate::fault::{Fault, FaultKind};
 use crate::machine::context::Context;
 use crate::machine::{LANES, lanes};
@@ -86,6 +88,11 @@ impl Context<'_> {
                 ctx.check_in_flight(rank, offsets, active, bytes)?;
                 ctx.check_copies(rank, offsets, active, bytes, true)?;
                 ctx.observe_shared(rank, (addresses, offsets), active, bytes, Access::Write)?;
+                if ctx.progress.is_in_doubt() {
+                    let mut old = NO_DATA;
+                    ctx.blocks[rank].shared.load(offsets, active, bytes, &mut old);
+                    ctx.note_change(active, bytes, &old, data);
+                }
                 ctx.blocks[rank].shared.store(offsets, active, bytes, data);
                 Ok(())
             }),
@@ -105,6 +112,11 @@ impl Context<'_> {
                     return Err(ctx.read_only(Space::Const, addresses, active));
                 }
                 ctx.observe_global(allocation, addresses, active, bytes, Access::Write)?;
+                if ctx.progress.is_in_doubt() {
+                    let mut old = NO_DATA;
+                    allocation.load(addresses, active, bytes, &mut old);
+                    ctx.note_change(active, bytes, &old, data);
+                }
                 allocation.store(addresses, active, bytes, data);
                 Ok(())
             }),
@@ -121,6 +133,12 @@ impl Context<'_> {
         change: impl Fn(usize, u64) -> u64,
     ) -> Result<[u64; LANES]> {
         let mut old = [0; LANES];
+        let changed = Cell::new(false);
+        let change = |lane: usize, old: u64| {
+            let new = change(lane, old);
+            changed.set(changed.get() | (new != old));
+            new
+        };
         self.each_space(space, addresses, |ctx, space, addresses, active| match space {
             Space::Shared => ctx.each_shared_block(addresses, active, bytes, |ctx, rank, offsets, active| {
                 ctx.check_in_flight(rank, offsets, active, bytes)?;
@@ -149,7 +167,22 @@ impl Context<'_> {
                 Err(ctx.fault(ctx.leader(), FaultKind::Misuse { detail }))
             }
         })?;
+        if changed.get() {
+            self.progress.made();
+        }
         Ok(old)
+    }
+
+    /// Note a store of `data` where `old` was as progress, if it changes anything.
+    #[cold]
+    fn note_change(&mut self, active: u32, bytes: usize, old: &Planes, data: &Planes) {
+        let mask = if bytes < 4 { (1 << (bytes * 8)) - 1 } else { u32::MAX };
+        let changed = |lane: usize| {
+            old.iter().zip(data).take(bytes.div_ceil(4)).any(|(old, new)| (old[lane] ^ new[lane]) & mask != 0)
+        };
+        if lanes(active).any(changed) {
+            self.progress.made();
+        }
     }
 
     /// Check that the active lanes may copy `bytes` bytes to these shared addresses of their own block.

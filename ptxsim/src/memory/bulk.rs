@@ -32,7 +32,15 @@ impl<'a> Context<'a> {
     /// Copy `data` to global memory.
     pub fn write_global(&mut self, lane: usize, address: u64, data: &[u8]) -> Result<()> {
         let allocation = self.writable_allocation(lane, address, data.len())?;
-        allocation.write((address - allocation.base) as usize, data);
+        let offset = (address - allocation.base) as usize;
+        if self.progress.is_in_doubt() {
+            let mut old = vec![0; data.len()];
+            allocation.read(offset, &mut old);
+            if old != data {
+                self.progress.made();
+            }
+        }
+        allocation.write(offset, data);
         self.note_bulk(lane, allocation, address, data.len(), Access::Write);
         Ok(())
     }
@@ -48,9 +56,14 @@ impl<'a> Context<'a> {
     ) -> Result<()> {
         let allocation = self.writable_allocation(lane, address, data.len())?;
         self.check_all_written(lane, allocation, address, data.len())?;
+        let mut changed = false;
         for (at, element) in (address..).step_by(size).zip(data.chunks_exact(size)) {
             let value = element.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
-            allocation.update(at, size, |old| change(old, value));
+            let old = allocation.update(at, size, |old| change(old, value));
+            changed |= change(old, value) != old;
+        }
+        if changed {
+            self.progress.made();
         }
         self.note_bulk(lane, allocation, address, data.len(), Access::Atomic);
         Ok(())

@@ -11,7 +11,10 @@ mod tensor;
 mod threads;
 
 use common::{download, upload};
-use ptxsim::{Arg, Config, Device, ElementType, Error, Launch, Module, Swizzle, Tensor, TensorMap};
+use ptxsim::{Arg, Config, Device, ElementType, Error, Launch, Limits, Module, Swizzle, Tensor, TensorMap};
+
+/// Faulty loops end soon.
+const LIMITS: Limits = Limits { patience: 100_000, max_steps: None, deadline: None };
 
 /// One fault and how to mend it.
 struct Plant {
@@ -75,7 +78,7 @@ impl Plant {
     /// Run a kernel body over the row's launch; gives the output.
     fn run(&self, body: &str, cpus: usize) -> Result<Vec<u32>, Error> {
         let [blocks, threads, cluster] = self.launch;
-        let device = Device::new(Config { threads: cpus, watchdog: 100_000, ..Config::default() })?;
+        let device = Device::new(Config { threads: cpus, limits: LIMITS, ..Config::default() })?;
         let count = blocks * threads;
         let input = upload(&device, &(1..=count).collect::<Vec<_>>());
         let output = upload(&device, &vec![0; count as usize]);

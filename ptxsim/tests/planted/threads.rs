@@ -107,7 +107,7 @@ setp.ne.u32 %p1, %r1, 0;
 @%p1 bra LOOP;
 st.global.u32 [%out], %r1;",
         mend: ("sub.u32 %r1, %r1, 3;", "sub.u32 %r1, %r1, 5;"),
-        says: "3: no progress in 100096 warp instructions (in `sub.u32`, block 0,0,0, thread 0,0,0)",
+        says: "3: no progress in 100096 warp instructions: no memory has changed and no thread has ended (in `sub.u32`, block 0,0,0, thread 0,0,0)",
         result: |_| 0,
     },
     Plant {
