@@ -137,6 +137,8 @@ pub struct LaunchReport {
     pub unique_bytes_read: u64,
     /// Different bytes of global memory that it wrote.
     pub unique_bytes_written: u64,
+    /// What it printed with `printf`, in the order of the blocks.
+    pub printed: String,
     /// Over all instructions.
     pub total: Count,
     /// By kind of work.

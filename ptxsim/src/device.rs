@@ -7,6 +7,7 @@ use crate::counters::LaunchReport;
 use crate::error::Error;
 use crate::launch::{Arg, Launch, check_shape, pack};
 use crate::machine::context::Launch as MachineLaunch;
+use crate::machine::print::Printed;
 use crate::machine::progress::Limits;
 use crate::machine::schedule;
 use crate::memory::block_races::BlockRaces;
@@ -228,7 +229,8 @@ impl Device {
     /// Run a kernel to its end with one argument for each parameter.
     ///
     /// # Errors
-    /// [`Error::NoEntry`], [`Error::Params`] or [`Error::Launch`] for a wrong call,
+    /// [`Error::NoEntry`], [`Error::Params`] or [`Error::Launch`] for a wrong call, [`Error::Parse`] for an
+    /// entry that is refused,
     /// [`Error::Fault`] for the first fault of the kernel.
     pub fn launch(
         &self,
@@ -237,7 +239,7 @@ impl Device {
         launch: &Launch,
         args: &[Arg],
     ) -> Result<LaunchReport, Error> {
-        let params = pack(module.entry(entry)?.kernel(), args)?;
+        let params = pack(module.entry(entry)?.loaded, args)?;
         self.launch_packed(module, entry, launch, &params)
     }
 
@@ -252,17 +254,19 @@ impl Device {
         launch: &Launch,
         params: &[u8],
     ) -> Result<LaunchReport, Error> {
-        let kernel = module.entry(entry)?.kernel();
-        if params.len() != kernel.param_bytes as usize {
+        let found = module.entry(entry)?;
+        let kernel = found.kernel()?;
+        if params.len() != found.param_bytes() as usize {
             return Err(Error::Params(format!(
                 "`{entry}` takes {} bytes of parameters, not {}",
-                kernel.param_bytes,
+                found.param_bytes(),
                 params.len()
             )));
         }
         let cluster = check_shape(kernel, launch)?;
         let variables = self.load(&module.inner)?;
         let _turn = self.stream.lock().unwrap_or_else(|e| e.into_inner());
+        self.write_memory().global.collect_heap();
         let memory = self.read_memory();
         let Config { checks, traffic, limits, .. } = self.config;
         let blocks = launch.grid.iter().map(|&n| u64::from(n)).product();
@@ -283,8 +287,13 @@ impl Device {
             limits,
             traffic,
             races: races.then(BlockRaces::new),
+            printed: Printed::default(),
         };
-        let counters = schedule::run(&machine, &self.pool)?;
+        let counters = schedule::run(&machine, &self.pool).map_err(|mut fault| {
+            // Blocks behind the faulty one may or may not have run.
+            fault.printed = machine.printed.until(machine.linear_block(fault.block));
+            fault
+        })?;
         let (read, written) = memory.global.touched_bytes();
         Ok(LaunchReport {
             blocks,
@@ -292,6 +301,7 @@ impl Device {
             shared_bytes_per_block: machine.packed_shared_bytes(),
             unique_bytes_read: read,
             unique_bytes_written: written,
+            printed: machine.printed.until(u64::MAX),
             ..LaunchReport::new(kernel, &counters)
         })
     }

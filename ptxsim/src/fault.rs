@@ -21,6 +21,8 @@ pub struct Fault {
     pub block: [u32; 3],
     /// Thread index in the block.
     pub thread: [u32; 3],
+    /// What this block and those before it had printed with `printf`.
+    pub printed: String,
 }
 
 /// The kinds of fault.
@@ -123,6 +125,22 @@ pub enum FaultKind {
     },
     /// `trap` or `brkpt` was reached.
     Trap,
+    /// An `assert` that does not hold.
+    AssertionFailed {
+        /// What was asserted.
+        message: String,
+        /// Source file of the `assert`.
+        file: String,
+        /// Its line.
+        line: u32,
+        /// The function it stands in.
+        function: String,
+    },
+    /// A call of a function that the module declares and does not define, and that no toolkit provides.
+    UndefinedFunction {
+        /// The function.
+        name: String,
+    },
     /// Shared memory that a `cp.async` is still filling is read or written.
     CopyInFlight {
         /// Shared address of the access.
@@ -153,8 +171,8 @@ pub enum FaultKind {
         /// What is wrong, in words.
         detail: String,
     },
-    /// Shared memory that an ordinary store wrote is read by wgmma or a bulk copy, and the writing
-    /// thread has run no `fence.proxy.async` since.
+    /// Shared memory that an ordinary store wrote is read by wgmma or a bulk copy with no
+    /// `fence.proxy.async` between: neither of the writing thread nor, past a barrier, of the reader's side.
     MissingProxyFence {
         /// Shared offset.
         address: u64,
@@ -222,6 +240,12 @@ impl fmt::Display for FaultKind {
                 write!(f, "indirect call or branch to {value:#x}, which is no possible target")
             }
             Trap => f.write_str("trap"),
+            AssertionFailed { message, file, line, function } => {
+                write!(f, "{file}:{line}: {function}: assertion `{message}` failed")
+            }
+            UndefinedFunction { name } => {
+                write!(f, "call of `{name}`, which is declared and not defined")
+            }
             CopyInFlight { address, thread, copied_at, committed } => {
                 let missing = if *committed {
                     "that thread must wait with `cp.async.wait_group` first"
@@ -240,7 +264,7 @@ impl fmt::Display for FaultKind {
             }
             MissingProxyFence { address, writer } => write!(
                 f,
-                "shared {address:#x}, stored by thread {writer}, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier"
+                "shared {address:#x}, stored by thread {writer}, is read through the async proxy with no `fence.proxy.async` between"
             ),
             UnfinishedCopy { address, state } => write!(
                 f,

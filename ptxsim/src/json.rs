@@ -16,6 +16,7 @@ pub fn fault(fault: &Fault) -> Value {
         "instruction": fault.instruction,
         "block": fault.block,
         "thread": fault.thread,
+        "printed": fault.printed,
     })
 }
 
@@ -31,6 +32,7 @@ pub fn report(report: &LaunchReport, floors: Option<&Roofline>) -> Value {
         "shared_bytes_per_block": report.shared_bytes_per_block,
         "unique_bytes_read": report.unique_bytes_read,
         "unique_bytes_written": report.unique_bytes_written,
+        "printed": report.printed,
         "total": count(&report.total),
         "by_class": counts(report.by_class.iter().map(|(class, c)| (format!("{class:?}"), c))),
         "by_line": counts(report.by_line.iter().map(|(line, c)| (line.clone(), c))),

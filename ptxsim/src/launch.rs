@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::machine::kernel::{Kernel, Param};
+use crate::module::LoadedEntry;
 
 /// The shape of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,21 +58,21 @@ impl Arg {
 }
 
 /// Lay out arguments as the kernel declares its parameters.
-pub(crate) fn pack(kernel: &Kernel, args: &[Arg]) -> Result<Vec<u8>, Error> {
-    if args.len() != kernel.params.len() {
+pub(crate) fn pack(entry: &LoadedEntry, args: &[Arg]) -> Result<Vec<u8>, Error> {
+    if args.len() != entry.params.len() {
         return Err(Error::Params(format!(
             "`{}` takes {} parameters, not {}",
-            kernel.name,
-            kernel.params.len(),
+            entry.name,
+            entry.params.len(),
             args.len()
         )));
     }
-    let mut out = vec![0; kernel.param_bytes as usize];
-    for (number, (param, arg)) in kernel.params.iter().zip(args).enumerate() {
+    let mut out = vec![0; entry.param_bytes as usize];
+    for (number, (param, arg)) in entry.params.iter().zip(args).enumerate() {
         let bytes = arg.bytes();
         let fits = bytes.len() == param.bytes as usize && is_float(arg) != Some(!param.ty.is_float());
         if !fits {
-            return Err(Error::Params(mismatch(kernel, number, param, arg)));
+            return Err(Error::Params(mismatch(&entry.name, number, param, arg)));
         }
         out[param.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
     }
@@ -87,10 +88,10 @@ fn is_float(arg: &Arg) -> Option<bool> {
     }
 }
 
-fn mismatch(kernel: &Kernel, number: usize, param: &Param, arg: &Arg) -> String {
+fn mismatch(kernel: &str, number: usize, param: &Param, arg: &Arg) -> String {
     format!(
         "parameter {number} of `{}` (`{}`) is {} bytes of type .{}; the argument is {arg:?}",
-        kernel.name,
+        kernel,
         param.name,
         param.bytes,
         param.ty.name()

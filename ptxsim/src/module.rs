@@ -13,7 +13,10 @@ use crate::types::Space;
 /// Bytes that the `.global` and `.const` variables of a module may have together.
 const MAX_VARIABLES: u64 = 1 << 30;
 
-/// A PTX module, parsed and decoded: every opcode in it is known to run.
+/// A PTX module, parsed and decoded.
+///
+/// An entry that uses what this simulator does not know is refused by itself, when it is launched: see
+/// [`Entry::refusal`].
 #[derive(Clone)]
 pub struct Module {
     pub(crate) inner: Arc<Loaded>,
@@ -24,22 +27,31 @@ pub(crate) struct Loaded {
     /// Tells modules apart, so that a device knows whose variables it holds.
     pub id: u64,
     pub target: String,
-    pub kernels: Vec<Kernel>,
+    pub entries: Vec<LoadedEntry>,
     pub variables: Vec<ModuleVariable>,
     pub index: std::collections::HashMap<String, u32>,
+}
+
+/// An entry: what a caller must know to launch it, and what runs, or why it cannot.
+pub(crate) struct LoadedEntry {
+    pub name: String,
+    pub params: Vec<Param>,
+    pub param_bytes: u32,
+    pub kernel: Result<Kernel, ParseError>,
 }
 
 /// An entry of a module, with what a caller must know to launch it.
 #[derive(Clone, Copy)]
 pub struct Entry<'m> {
-    kernel: &'m Kernel,
+    pub(crate) loaded: &'m LoadedEntry,
 }
 
 impl Module {
     /// Parse and decode PTX text.
     ///
     /// # Errors
-    /// [`ParseError`] names the line, and the opcode or modifier if it is one that is not known.
+    /// [`ParseError`] names the line where the text is no PTX module. What is wrong inside an entry or a
+    /// function is [`Entry::refusal`] of the entries that reach it.
     pub fn parse(ptx: &str) -> Result<Self, ParseError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let tree = parse::parse(ptx)?;
@@ -69,12 +81,12 @@ impl Module {
             }
         }
         let entries = tree.functions.iter().filter(|f| f.is_entry && f.body.is_some());
-        let kernels = entries.map(|f| lower::kernel(&tree, &symbols, f)).collect::<Result<_, _>>()?;
+        let entries = entries.map(|f| load(&tree, &symbols, f)).collect::<Result<_, _>>()?;
         let ModuleSymbols { globals, global_index, .. } = symbols;
         let inner = Loaded {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             target: tree.target,
-            kernels,
+            entries,
             variables: globals,
             index: global_index,
         };
@@ -88,7 +100,7 @@ impl Module {
 
     /// The module's entries, in the order of the PTX.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.inner.kernels.iter().map(|kernel| Entry { kernel })
+        self.inner.entries.iter().map(|loaded| Entry { loaded })
     }
 
     /// The size of a `.global` or `.const` variable, in bytes.
@@ -112,42 +124,42 @@ impl Module {
 impl<'m> Entry<'m> {
     /// Its name.
     pub fn name(&self) -> &'m str {
-        &self.kernel.name
+        &self.loaded.name
     }
 
     /// Its parameters, with their types and places in the parameter buffer.
     pub fn params(&self) -> &'m [Param] {
-        &self.kernel.params
+        &self.loaded.params
     }
 
     /// Size of the parameter buffer.
     pub fn param_bytes(&self) -> u32 {
-        self.kernel.param_bytes
+        self.loaded.param_bytes
     }
 
-    /// Static shared memory of a block, in bytes.
+    /// Static shared memory of a block, in bytes; 0 for an entry that is refused.
     pub fn static_shared_bytes(&self) -> u32 {
-        self.kernel.packed_shared.total(0) as u32
+        self.loaded.kernel.as_ref().map_or(0, |kernel| kernel.packed_shared.total(0) as u32)
     }
 
     /// Local memory of a thread, in bytes.
     pub fn local_bytes(&self) -> u32 {
-        self.kernel.local_bytes
+        self.loaded.kernel.as_ref().map_or(0, |kernel| kernel.local_bytes)
     }
 
     /// The block that it is compiled for at most, by `.maxntid`.
     pub fn max_threads(&self) -> Option<[u32; 3]> {
-        self.kernel.max_threads
+        self.loaded.kernel.as_ref().ok().and_then(|kernel| kernel.max_threads)
     }
 
     /// The block that it requires, by `.reqntid`.
     pub fn required_threads(&self) -> Option<[u32; 3]> {
-        self.kernel.required_threads
+        self.loaded.kernel.as_ref().ok().and_then(|kernel| kernel.required_threads)
     }
 
     /// The cluster that it requires, by `.reqnctapercluster`.
     pub fn required_cluster(&self) -> Option<[u32; 3]> {
-        self.kernel.cluster
+        self.loaded.kernel.as_ref().ok().and_then(|kernel| kernel.cluster)
     }
 
     /// Check a launch against what a GPU takes and the kernel asks for.
@@ -155,12 +167,28 @@ impl<'m> Entry<'m> {
     /// # Errors
     /// [`Error::Launch`] says what does not fit.
     pub fn check(&self, launch: &Launch) -> Result<(), Error> {
-        check_shape(self.kernel, launch).map(drop)
+        check_shape(self.kernel()?, launch).map(drop)
     }
 
-    pub(crate) fn kernel(&self) -> &'m Kernel {
-        self.kernel
+    /// Why it cannot be launched, if it cannot: the opcode, modifier, type or name that is not known, in
+    /// the entry itself or in a function that it calls.
+    pub fn refusal(&self) -> Option<&'m ParseError> {
+        self.loaded.kernel.as_ref().err()
     }
+
+    pub(crate) fn kernel(&self) -> Result<&'m Kernel, ParseError> {
+        self.loaded.kernel.as_ref().map_err(ParseError::clone)
+    }
+}
+
+fn load(
+    tree: &ast::Module,
+    symbols: &ModuleSymbols,
+    function: &ast::Function,
+) -> Result<LoadedEntry, ParseError> {
+    let (params, param_bytes) = lower::params(function)?;
+    let kernel = lower::kernel(tree, symbols, function, &params);
+    Ok(LoadedEntry { name: function.name.clone(), params, param_bytes, kernel })
 }
 
 /// The size of a variable, which its initialiser must fit.

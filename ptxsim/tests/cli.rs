@@ -131,9 +131,12 @@ fn wrong_calls_have_status_2_and_say_why() {
         ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry f() { frobnicate.b32 %r1; }",
     )
     .unwrap();
-    let output = ptxsim(&["list", &broken.display().to_string()]);
+    let output = ptxsim(&["run", &broken.display().to_string()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("frobnicate"), "{}", text(&output.stderr));
+    let output = ptxsim(&["list", &broken.display().to_string()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("refused: PTX line 4: unknown opcode `frobnicate`"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use ptxsim::{Module, ParseError};
+use ptxsim::{Arg, Error, Launch, Module, ParseError};
 
 fn error(body: &str) -> ParseError {
     match common::module(body) {
@@ -19,7 +19,7 @@ fn unknown_opcodes_and_modifiers_are_named_with_their_line() {
 frobnicate.u32 %r1, 1;
 }
 .file 2 \"/kernels/x.cu\"";
-    let found = Module::parse(ptx).err().unwrap();
+    let found = common::load(ptx).err().unwrap();
     assert_eq!((found.ptx_line, found.source.as_deref()), (6, Some("kernels/x.cu:31")));
     assert!(found.message.contains("`frobnicate`"), "{found}");
     let found = error("add.weird.s32 %r1, %r1, %r2;");
@@ -66,11 +66,34 @@ fn operands_are_checked_while_loading() {
 }
 
 #[test]
+fn what_an_entry_does_not_reach_does_not_refuse_it() {
+    let ptx = ".version 8.0\n.target sm_80\n.address_size 64
+        .func lost() { frobnicate.u32; ret; }
+        .func garbled() { .weird directive { x }; ( }
+        .visible .entry broken(.param .u32 count) { call lost, (); ret; }
+        .visible .entry unreadable() { call garbled, (); ret; }
+        .visible .entry whole(.param .u64 out) { .reg .b64 %a; ld.param.u64 %a, [out]; st.global.u32 [%a], 5; ret; }";
+    let module = Module::parse(ptx).unwrap();
+    let device = common::device();
+    let out = common::upload(&device, &[0]);
+    device.launch(&module, "whole", &Launch::linear(1, 1), &[Arg::U64(out)]).unwrap();
+    assert_eq!(common::download(&device, out, 1), [5]);
+    let broken = module.entry("broken").unwrap();
+    assert_eq!((broken.param_bytes(), broken.static_shared_bytes()), (4, 0));
+    assert_eq!(broken.refusal().unwrap().ptx_line, 4);
+    for (entry, args, part) in [("broken", &[Arg::U32(1)][..], "frobnicate"), ("unreadable", &[], "`.weird`")]
+    {
+        let error = device.launch(&module, entry, &Launch::linear(1, 1), args).unwrap_err();
+        assert!(matches!(error, Error::Parse(_)) && error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
 fn recursion_is_refused() {
     let ptx = ".version 8.0\n.target sm_80\n.address_size 64
         .func f() { call f, (); ret; }
         .visible .entry test() { call f, (); ret; }";
-    assert!(Module::parse(ptx).err().unwrap().message.contains("recursive"));
+    assert!(common::load(ptx).err().unwrap().message.contains("recursive"));
 }
 
 #[test]
@@ -121,6 +144,6 @@ fn large_kernels_load_in_linear_time() {
         ".version 8.0 .target sm_80 .address_size 64 .func f0 () {{ ret; }}\n{calls}
         .visible .entry test() {{ call f30, (); ret; }}"
     );
-    assert!(Module::parse(&ptx).err().unwrap().message.contains("1048576 instructions"));
+    assert!(common::load(&ptx).err().unwrap().message.contains("1048576 instructions"));
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }

@@ -123,6 +123,8 @@ pub(crate) fn main() -> ExitCode {
         Err(Failure::Fault(fault)) => {
             if json {
                 output::print(&json!({"fault": ptxsim::json::fault(&fault)}).to_string());
+            } else if !fault.printed.is_empty() {
+                output::print(fault.printed.trim_end_matches('\n'));
             }
             eprintln!("fault: {fault}");
             ExitCode::from(1)
@@ -166,7 +168,7 @@ impl Run {
         Ok(if self.json {
             ptxsim::json::report(&report, floors.as_ref()).to_string()
         } else {
-            output::report(&report, floors.as_ref())
+            format!("{}{}", report.printed, output::report(&report, floors.as_ref()))
         })
     }
 

@@ -18,7 +18,11 @@ fn signature(entry: &Entry<'_>) -> String {
 
 pub(crate) fn list(module: &Module) -> String {
     let lines = module.entries().map(|entry| {
-        format!("{}  {} bytes of static shared memory", signature(&entry), entry.static_shared_bytes())
+        let about = match entry.refusal() {
+            Some(refusal) => format!("refused: {refusal}"),
+            None => format!("{} bytes of static shared memory", entry.static_shared_bytes()),
+        };
+        format!("{}  {about}", signature(&entry))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -32,7 +36,12 @@ pub(crate) fn list_json(module: &Module) -> String {
                 .iter()
                 .map(|p| json!({"name": p.name, "type": p.ty.name(), "offset": p.offset, "bytes": p.bytes}))
                 .collect();
-            json!({"name": entry.name(), "params": params, "static_shared_bytes": entry.static_shared_bytes()})
+            json!({
+                "name": entry.name(),
+                "params": params,
+                "static_shared_bytes": entry.static_shared_bytes(),
+                "refusal": entry.refusal().map(ToString::to_string),
+            })
         })
         .collect();
     json!({"target": module.target(), "entries": entries}).to_string()

@@ -173,6 +173,8 @@ fn warp_barrier(b: &mut Build<'_, '_>) -> Lowered {
         }
         if named & ctx.live & !*ctx.arrived == 0 {
             *ctx.arrived &= !named;
+            let warp = ctx.warp;
+            ctx.block().order.end_step(warp);
             return Ok(Flow::Next);
         }
         ctx.wait(Waiting::WarpBarrier { mask: named })
@@ -250,10 +252,10 @@ pub(crate) fn fence(b: &mut Build<'_, '_>) -> Lowered {
     }
     if to_async {
         return Ok(Build::plain(|ctx| {
-            let first = ctx.warp * LANES;
-            let active = ctx.active;
-            let shadow = &mut ctx.block().shared.shadow;
-            lanes(active).for_each(|lane| shadow.fence(first + lane));
+            let (warp, active) = (ctx.warp, ctx.active);
+            let block = ctx.block();
+            let time = block.order.fence(warp);
+            lanes(active).for_each(|lane| block.shared.shadow.fence(warp * LANES + lane, time));
         }));
     }
     Ok(Build::plain(|_| {}))

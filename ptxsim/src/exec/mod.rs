@@ -17,6 +17,7 @@ mod descriptor;
 pub(crate) mod dot;
 pub(crate) mod float;
 mod fragment;
+pub(crate) mod host;
 pub(crate) mod integer;
 pub(crate) mod map;
 pub(crate) mod matrix;

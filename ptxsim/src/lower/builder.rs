@@ -55,7 +55,12 @@ pub(crate) struct Builder<'m> {
 }
 
 /// Decode `entry`.
-pub(crate) fn kernel(module: &ast::Module, symbols: &ModuleSymbols, entry: &ast::Function) -> Result<Kernel> {
+pub(crate) fn kernel(
+    module: &ast::Module,
+    symbols: &ModuleSymbols,
+    entry: &ast::Function,
+    params: &[Param],
+) -> Result<Kernel> {
     let functions =
         module.functions.iter().filter(|f| f.body.is_some()).map(|f| (f.name.as_str(), f)).collect();
     let mut builder = Builder {
@@ -80,14 +85,51 @@ pub(crate) fn kernel(module: &ast::Module, symbols: &ModuleSymbols, entry: &ast:
         order_sensitive: false,
         order_sensitive_if_read: Vec::new(),
     };
-    let (params, param_bytes) = builder.declare_params(entry)?;
-    let body = entry.body.as_deref().unwrap_or_default();
-    builder.scope(body)?;
-    builder.finish(entry, params, param_bytes)
+    for param in params {
+        let (address, bytes) = (param.offset.into(), param.bytes.into());
+        let symbol = Symbol::Variable { space: Space::Param, address, bytes };
+        builder.scopes[0].insert(param.name.clone(), symbol);
+    }
+    builder.scope(body(entry)?)?;
+    builder.finish(entry)
+}
+
+/// The statements of a function; an error if they are no PTX.
+pub(super) fn body(function: &ast::Function) -> Result<&[Statement]> {
+    match &function.body {
+        Some(Ok(statements)) => Ok(statements),
+        Some(Err(error)) => Err(error.clone()),
+        None => Ok(&[]),
+    }
+}
+
+/// The parameters of an entry, laid out, and the size of their buffer.
+pub(crate) fn params(entry: &ast::Function) -> Result<(Vec<Param>, u32)> {
+    let mut params = Vec::new();
+    let mut end = 0u64;
+    for variable in &entry.params {
+        let bytes = variable.size.unwrap_or(0);
+        let offset = end.next_multiple_of(u64::from(variable.align));
+        end = offset + bytes;
+        if end > 32764 || variable.space != Some(Space::Param) {
+            return Err(ParseError::new(
+                format!("parameter `{}` does not fit an entry's 32764 bytes of .param", variable.name),
+                variable.line,
+            ));
+        }
+        params.push(Param {
+            name: variable.name.clone(),
+            ty: variable.ty,
+            offset: offset as u32,
+            bytes: bytes as u32,
+            align: variable.align,
+        });
+    }
+    Ok((params, end as u32))
 }
 
 impl<'m> Builder<'m> {
-    fn finish(mut self, entry: &ast::Function, params: Vec<Param>, param_bytes: u32) -> Result<Kernel> {
+    fn finish(mut self, entry: &ast::Function) -> Result<Kernel> {
         // What runs off the end of the body returns.
         let position = self.drafts.last().map_or(Position::default(), |d| d.instruction.position);
         let ret = ast::Instruction {
@@ -113,8 +155,6 @@ impl<'m> Builder<'m> {
         let uses_wgmma = instructions.iter().any(|i| i.wgmma);
         Ok(Kernel {
             name: entry.name.clone(),
-            params,
-            param_bytes,
             instructions,
             constants: self.constants,
             registers: self.counts,
@@ -132,32 +172,6 @@ impl<'m> Builder<'m> {
             spellings: self.spellings,
             files: self.module.files.clone(),
         })
-    }
-
-    fn declare_params(&mut self, entry: &ast::Function) -> Result<(Vec<Param>, u32)> {
-        let mut params = Vec::new();
-        let mut end = 0u64;
-        for variable in &entry.params {
-            let bytes = variable.size.unwrap_or(0);
-            let offset = end.next_multiple_of(u64::from(variable.align));
-            end = offset + bytes;
-            if end > 32764 || variable.space != Some(Space::Param) {
-                return Err(ParseError::new(
-                    format!("parameter `{}` does not fit an entry's 32764 bytes of .param", variable.name),
-                    variable.line,
-                ));
-            }
-            let symbol = Symbol::Variable { space: Space::Param, address: offset };
-            self.scopes[0].insert(variable.name.clone(), symbol);
-            params.push(Param {
-                name: variable.name.clone(),
-                ty: variable.ty,
-                offset: offset as u32,
-                bytes: bytes as u32,
-                align: variable.align,
-            });
-        }
-        Ok((params, end as u32))
     }
 
     pub(super) fn error(&self, message: impl Into<String>, position: Position) -> ParseError {
@@ -244,7 +258,7 @@ impl<'m> Builder<'m> {
             (Some(Space::Shared), Some(bytes)) => Symbol::SharedVariable(self.add_shared(variable, bytes)),
             (Some(Space::Local | Space::Param), Some(bytes)) => {
                 let address = self.allocate_local(bytes, variable.align);
-                Symbol::Variable { space: Space::Local, address }
+                Symbol::Variable { space: Space::Local, address, bytes }
             }
             _ => return fail(format!("`{}` cannot be declared inside a function", variable.name)),
         };
@@ -291,11 +305,7 @@ impl<'m> Builder<'m> {
         let action =
             lowered.map_err(|message| self.error(format!("`{spelling}`: {message}"), ast.position))?;
         let guard = self.guard(ast)?;
-        let next = self.spellings.len() as u32;
-        let index = *self.spelling_index.entry(spelling.clone()).or_insert(next);
-        if index == next {
-            self.spellings.push(spelling);
-        }
+        let spelling = self.spelling(spelling);
         let instruction = Instruction {
             guard,
             action,
@@ -309,13 +319,23 @@ impl<'m> Builder<'m> {
             position: ast.position,
             async_proxy,
             wgmma,
-            spelling: index,
+            spelling,
         };
         self.drafts.push(Draft { instruction, labels: targets });
         Ok(())
     }
 
-    fn guard(&mut self, ast: &ast::Instruction) -> Result<Option<PredSrc>> {
+    /// The number of a spelling.
+    pub(super) fn spelling(&mut self, spelling: String) -> u32 {
+        let next = self.spellings.len() as u32;
+        let index = *self.spelling_index.entry(spelling.clone()).or_insert(next);
+        if index == next {
+            self.spellings.push(spelling);
+        }
+        index
+    }
+
+    pub(super) fn guard(&mut self, ast: &ast::Instruction) -> Result<Option<PredSrc>> {
         let Some(guard) = &ast.guard else { return Ok(None) };
         match self.register(&guard.register) {
             Ok((Slot { bank: Bank::Predicate, index }, _)) => {

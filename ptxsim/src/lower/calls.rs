@@ -3,16 +3,34 @@
 use std::rc::Rc;
 
 use super::builder::{Builder, Draft, Result};
+use super::operands::plain_name;
 use super::symbols::{Scope, Symbol, bank};
 use crate::counters::Class;
-use crate::exec::transfer;
-use crate::machine::kernel::{Constant, Instruction, NO_JOIN};
-use crate::machine::registers::Slot;
+use crate::exec::{host, transfer};
+use crate::machine::kernel::{Action, Constant, Flow, Instruction, NO_JOIN};
+use crate::machine::registers::{Bank, PredSrc, Slot};
 use crate::parse::ast;
 use crate::types::{Space, Type};
 
 /// Calls may nest this deep once inlined.
-const MAX_CALL_DEPTH: usize = 32;
+const MAX_CALL_DEPTH: usize = 128;
+
+/// An argument or result of a function of the toolkit.
+#[derive(Clone, Copy)]
+pub(crate) enum HostValue {
+    Register(Slot),
+    /// A `.param` variable of the caller, in local memory.
+    Local {
+        address: u64,
+        bytes: usize,
+    },
+}
+
+/// What a call passes to a function of the toolkit.
+pub(crate) struct HostCall {
+    pub arguments: Vec<HostValue>,
+    pub returns: Vec<HostValue>,
+}
 
 impl Builder<'_> {
     /// Inline a call: `call (returns), function, (arguments);`
@@ -34,8 +52,17 @@ impl Builder<'_> {
             Some(ast::Operand::List(list)) => list,
             _ => &[],
         };
-        if ast.guard.is_some() {
-            return fail(self, "`call` under a guard is not supported; branch around it".into());
+        if let Some(guard) = self.guard(ast)? {
+            let around = self.labels.len();
+            self.labels.push(None);
+            let skip = PredSrc { negated: !guard.negated, ..guard };
+            self.emit("call", ast, Class::Control, Box::new(|_| Ok(Flow::Branch)), (vec![], vec![]));
+            if let Some(Draft { instruction, labels }) = self.drafts.last_mut() {
+                (instruction.guard, *labels) = (Some(skip), vec![around]);
+            }
+            self.call(&ast::Instruction { guard: None, ..ast.clone() })?;
+            self.labels[around] = Some(self.drafts.len() as u32);
+            return Ok(());
         }
         if self.lookup(name).is_some() {
             return fail(
@@ -44,10 +71,16 @@ impl Builder<'_> {
             );
         }
         let Some(function) = self.functions.get(name.as_str()).map(|f| Rc::clone(f)) else {
-            return fail(self, format!("call of `{name}`, which this module does not define"));
+            if !self.module.functions.iter().any(|function| function.name == *name) {
+                return fail(self, format!("call of `{name}`, which this module does not define"));
+            }
+            return self.host_call(name, returns, arguments, ast);
         };
-        if self.calls.iter().any(|(caller, _)| caller == name) || self.calls.len() >= MAX_CALL_DEPTH {
+        if self.calls.iter().any(|(caller, _)| caller == name) {
             return fail(self, format!("recursive call of `{name}` is not supported"));
+        }
+        if self.calls.len() >= MAX_CALL_DEPTH {
+            return fail(self, format!("calls nest more than {MAX_CALL_DEPTH} deep"));
         }
         if returns.len() != function.returns.len() || arguments.len() != function.params.len() {
             return fail(
@@ -77,7 +110,7 @@ impl Builder<'_> {
         // The callee sees its own names only.
         let outer = std::mem::replace(&mut self.scopes, vec![Scope::new(), scope]);
         self.calls.push((name.clone(), end));
-        let body = self.scope(function.body.as_deref().unwrap_or_default());
+        let body = super::builder::body(&function).and_then(|body| self.scope(body));
         self.calls.pop();
         self.scopes = outer;
         body?;
@@ -90,6 +123,56 @@ impl Builder<'_> {
             self.copy(target, slot, ty, ast)?;
         }
         Ok(())
+    }
+
+    /// Call a function of the toolkit.
+    fn host_call(
+        &mut self,
+        name: &str,
+        returns: &[ast::Operand],
+        arguments: &[ast::Operand],
+        ast: &ast::Instruction,
+    ) -> Result<()> {
+        let (mut reads, mut writes) = (Vec::new(), Vec::new());
+        let arguments = self.host_values(arguments, &mut reads).map_err(|m| self.error(m, ast.position))?;
+        let returns = self.host_values(returns, &mut writes).map_err(|m| self.error(m, ast.position))?;
+        let call = HostCall { arguments, returns };
+        let action = host::call(name, &call).map_err(|message| self.error(message, ast.position))?;
+        if name == "malloc" {
+            // Addresses depend on the order of the blocks.
+            self.order_sensitive = true;
+        }
+        self.emit(&format!("call {name}"), ast, Class::Control, action, (reads, writes));
+        Ok(())
+    }
+
+    fn host_values(
+        &mut self,
+        operands: &[ast::Operand],
+        registers: &mut Vec<Slot>,
+    ) -> std::result::Result<Vec<HostValue>, String> {
+        let mut values = Vec::new();
+        for operand in operands {
+            values.push(match operand {
+                ast::Operand::Int(bits) => {
+                    HostValue::Register(self.constant(Bank::Double, Constant::Bits(*bits)))
+                }
+                _ => {
+                    let name = plain_name(operand)?;
+                    match self.lookup(name) {
+                        Some(Symbol::Variable { space: Space::Local, address, bytes }) => {
+                            HostValue::Local { address, bytes: bytes.min(8) as usize }
+                        }
+                        _ => {
+                            let (slot, _) = self.register(name)?;
+                            registers.push(slot);
+                            HostValue::Register(slot)
+                        }
+                    }
+                }
+            });
+        }
+        Ok(values)
     }
 
     /// Bind a formal parameter to what the call passes.
@@ -147,29 +230,37 @@ impl Builder<'_> {
         if to.bank != from.bank {
             return Err(self.error(format!("an argument is no `.{}`", ty.name()), ast.position));
         }
-        let next = self.spellings.len() as u32;
-        let index = *self.spelling_index.entry("mov".into()).or_insert(next);
-        if index == next {
-            self.spellings.push("mov".into());
-        }
         let is_constant = self.constants.iter().any(|(slot, _)| *slot == from);
+        let reads = if is_constant { Vec::new() } else { vec![from] };
+        self.emit("mov", ast, Class::Move, transfer::copy(to, from), (reads, vec![to]));
+        Ok(())
+    }
+
+    /// Add an instruction that a call is made of.
+    fn emit(
+        &mut self,
+        spelling: &str,
+        ast: &ast::Instruction,
+        class: Class,
+        action: Action,
+        (reads, writes): (Vec<Slot>, Vec<Slot>),
+    ) {
         let instruction = Instruction {
             guard: None,
-            action: transfer::copy(to, from),
+            action,
             exits: false,
             spins: false,
             targets: Vec::new(),
             join: NO_JOIN,
-            reads: if is_constant { Vec::new() } else { vec![from] },
-            writes: vec![to],
-            class: Class::Move,
+            reads,
+            writes,
+            class,
             position: ast.position,
             async_proxy: false,
             wgmma: false,
-            spelling: index,
+            spelling: self.spelling(spelling.to_owned()),
         };
         self.drafts.push(Draft { instruction, labels: Vec::new() });
-        Ok(())
     }
 
     pub(super) fn return_label(&self) -> Option<usize> {

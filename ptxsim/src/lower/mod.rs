@@ -9,6 +9,7 @@ mod operands;
 mod symbols;
 
 pub(crate) use build::{Build, Lowered};
-pub(crate) use builder::kernel;
+pub(crate) use builder::{kernel, params};
+pub(crate) use calls::{HostCall, HostValue};
 pub(crate) use operands::Address;
 pub(crate) use symbols::{ModuleSymbols, ModuleVariable};

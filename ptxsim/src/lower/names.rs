@@ -80,7 +80,7 @@ impl Builder<'_> {
         addend: i64,
     ) -> std::result::Result<(Constant, Space), String> {
         match self.lookup(name) {
-            Some(Symbol::Variable { space, address }) => {
+            Some(Symbol::Variable { space, address, .. }) => {
                 return Ok((Constant::Bits(address.wrapping_add_signed(addend)), space));
             }
             Some(Symbol::SharedVariable(index)) => {

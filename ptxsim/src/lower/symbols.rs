@@ -23,6 +23,7 @@ pub(super) enum Symbol {
     Variable {
         space: Space,
         address: u64,
+        bytes: u64,
     },
     /// A static shared variable of the kernel, by its index.
     SharedVariable(u32),

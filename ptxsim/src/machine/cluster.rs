@@ -6,8 +6,9 @@ use super::LANES;
 use super::async_copies::AsyncCopies;
 use super::mbarrier::Mbarrier;
 use super::transfers::{Delivery, Warpgroup};
+use crate::memory::order::{Horizon, Order, merge};
 use crate::memory::shared::SharedMemory;
-use crate::memory::warp_races::{Horizon, Order, Shadow, merge};
+use crate::memory::warp_races::Shadow;
 
 /// Named barriers of a block.
 pub(crate) const BARRIERS: usize = 16;

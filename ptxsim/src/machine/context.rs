@@ -2,6 +2,7 @@
 
 use super::cluster::Block;
 use super::kernel::{Flow, Kernel, Step};
+use super::print::Printed;
 use super::progress::{Limits, Progress};
 use super::registers::{Bank, Dst, PredDst, PredSrc, Registers, Scalar, Slot, Src, Word};
 use super::transfers::BulkGroups;
@@ -34,6 +35,7 @@ pub(crate) struct Launch<'a> {
     pub traffic: bool,
     /// Races between blocks, if they are looked for.
     pub races: Option<BlockRaces>,
+    pub printed: Printed,
 }
 
 impl Launch<'_> {
@@ -269,6 +271,7 @@ impl Launch<'_> {
             instruction: kernel.spellings[instruction.spelling as usize].clone(),
             block,
             thread: self.thread_index(thread),
+            printed: String::new(),
         })
     }
 }

@@ -124,8 +124,6 @@ pub struct Param {
 /// A decoded entry.
 pub(crate) struct Kernel {
     pub name: String,
-    pub params: Vec<Param>,
-    pub param_bytes: u32,
     pub instructions: Vec<Instruction>,
     pub constants: Vec<(Slot, Constant)>,
     /// Registers in each bank.

@@ -3,7 +3,7 @@
 //! The 64 bits of an mbarrier are opaque in PTX, so its state is kept beside the block's shared
 //! memory, by the object's offset there.
 
-use crate::memory::warp_races::{Horizon, merge};
+use crate::memory::order::{Horizon, merge};
 
 /// Arrivals and transaction bytes that an mbarrier can count to.
 pub(crate) const LIMIT: u32 = (1 << 20) - 1;

@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod kernel;
 pub(crate) mod mbarrier;
 pub(crate) mod paths;
+pub(crate) mod print;
 pub(crate) mod progress;
 pub(crate) mod registers;
 pub(crate) mod schedule;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::HEAP_START;
 use super::allocation::Allocation;
+use super::heap::Heap;
 use crate::error::Error;
 
 /// Allocations start at multiples of this, with at least as much empty space between.
@@ -15,6 +16,8 @@ pub(crate) struct GlobalMemory {
     live: BTreeMap<u64, Allocation>,
     freed: BTreeMap<u64, u64>,
     used: u64,
+    /// What kernels allocate.
+    heap: Heap,
 }
 
 impl GlobalMemory {
@@ -36,6 +39,11 @@ impl GlobalMemory {
         self.used += rounded + GRAIN;
         self.live.insert(base, Allocation::new(base, bytes));
         Ok(base)
+    }
+
+    /// Forget the memory of what kernels have freed.
+    pub fn collect_heap(&mut self) {
+        self.heap.collect();
     }
 
     /// Free the allocation that starts at `address`.
@@ -67,10 +75,9 @@ impl GlobalMemory {
     }
 
     fn find(&self, address: u64, bytes: u64) -> Result<(&Allocation, usize), Error> {
-        match self.live.range(..=address).next_back() {
-            Some((_, allocation)) if allocation.holds(address, bytes) => {
-                Ok((allocation, (address - allocation.base) as usize))
-            }
+        let near = self.live.range(..=address).next_back().map(|(_, allocation)| allocation);
+        match near.filter(|allocation| allocation.holds(address, bytes)).or(self.heap.find(address, bytes)) {
+            Some(allocation) => Ok((allocation, (address - allocation.base) as usize)),
             _ => Err(Error::Memory(format!(
                 "{bytes} bytes at {address:#x} are not inside one live allocation"
             ))),
@@ -93,12 +100,12 @@ impl GlobalMemory {
 
     /// Forget what the last launch touched.
     pub fn begin_launch(&self) {
-        self.live.values().for_each(Allocation::begin_launch);
+        self.live.values().chain(self.heap.all()).for_each(Allocation::begin_launch);
     }
 
     /// Different bytes that the launch has read, and written.
     pub fn touched_bytes(&self) -> (u64, u64) {
-        let touched = self.live.values().map(Allocation::touched_bytes);
+        let touched = self.live.values().chain(self.heap.all()).map(Allocation::touched_bytes);
         touched.fold((0, 0), |(read, written), (r, w)| (read + r, written + w))
     }
 
@@ -114,6 +121,7 @@ impl GlobalMemory {
             starts: self.live.keys().copied().collect(),
             allocations: self.live.values().collect(),
             freed: &self.freed,
+            heap: &self.heap,
         }
     }
 }
@@ -124,6 +132,7 @@ pub(crate) struct GlobalView<'a> {
     starts: Vec<u64>,
     allocations: Vec<&'a Allocation>,
     freed: &'a BTreeMap<u64, u64>,
+    pub heap: &'a Heap,
 }
 
 /// What stands in the way of an access.
@@ -136,8 +145,10 @@ impl<'a> GlobalView<'a> {
     /// The allocation that holds `bytes` bytes at `address`.
     pub fn find(&self, address: u64, bytes: u64) -> Option<&'a Allocation> {
         let next = self.starts.partition_point(|&start| start <= address);
-        let allocation = *self.allocations.get(next.checked_sub(1)?)?;
-        allocation.holds(address, bytes).then_some(allocation)
+        match next.checked_sub(1).and_then(|index| self.allocations.get(index)) {
+            Some(allocation) if allocation.holds(address, bytes) => Some(allocation),
+            _ => self.heap.find(address, bytes),
+        }
     }
 
     /// Why [`Self::find`] found nothing.
@@ -148,7 +159,12 @@ impl<'a> GlobalView<'a> {
             return Trouble::Freed;
         }
         let next = self.starts.partition_point(|&start| start <= address);
-        let detail = match next.checked_sub(1).and_then(|i| self.allocations.get(i)) {
+        let near = match self.heap.near(address) {
+            Some((_, true)) => return Trouble::Freed,
+            Some((allocation, false)) => Some(allocation),
+            None => next.checked_sub(1).and_then(|index| self.allocations.get(index).copied()),
+        };
+        let detail = match near {
             Some(a) if address < a.base + a.bytes + (1 << 20) => format!(
                 "the allocation at {:#x} has {} bytes, this needs bytes {} to {}",
                 a.base,

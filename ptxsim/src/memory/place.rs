@@ -72,12 +72,13 @@ impl Context<'_> {
     ) -> Result<()> {
         let first_thread = self.warp * LANES;
         let own = rank == self.rank;
-        let shadow = &mut self.blocks[rank].shared.shadow;
+        let block = &mut self.blocks[rank];
+        let (shadow, now) = (&mut block.shared.shadow, block.order.now());
         if let Some((lane, busy)) = shadow.conflict(offsets, active, bytes, writes) {
             return Err(self.unfinished(lane, offsets[lane], busy));
         }
         if writes && own {
-            shadow.store(offsets, active, bytes, first_thread);
+            shadow.store(offsets, active, bytes, first_thread, now);
         }
         Ok(())
     }
@@ -110,7 +111,8 @@ impl Context<'_> {
             return Err(self.unfinished(lane, address, busy));
         }
         self.check_granule_in_flight(rank, lane, address, GRANULE)?;
-        if let Some(writer) = shared.shadow.unfenced(granule) {
+        let reader = (rank == self.rank).then_some(self.warp);
+        if let Some(writer) = shared.shadow.unfenced(granule, &self.blocks[rank].order, reader) {
             return Err(self.fault(lane, FaultKind::MissingProxyFence { address, writer: writer as u32 }));
         }
         if self.launch.checks.uninitialised

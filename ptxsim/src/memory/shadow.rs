@@ -2,11 +2,12 @@
 //!
 //! Ordinary loads and stores go through the generic proxy. A granule of 16 bytes that a bulk copy is
 //! yet to fill cannot be touched before the copy's mbarrier phase completes, one that a bulk store or
-//! wgmma is still reading cannot be written, and words that a thread stored must pass that thread's
-//! `fence.proxy.async` before the async proxy reads them.
+//! wgmma is still reading cannot be written, and between an ordinary store and a read by the async proxy
+//! must come a `fence.proxy.async`: of the storing thread, or of a warp that knows the store to be over.
 
 use super::Addresses;
-use crate::machine::lanes;
+use super::order::Order;
+use crate::machine::{LANES, lanes};
 
 /// Bytes of a granule.
 pub(crate) const GRANULE: usize = 16;
@@ -18,9 +19,9 @@ pub(crate) struct Shadow {
     incoming: Vec<u16>,
     /// Operations yet to read each granule.
     outgoing: Vec<u16>,
-    /// Who last stored to each word: the thread's number plus 1, above its count of fences then.
+    /// Who last stored to each word: the thread's number plus 1, above the time.
     stores: Vec<u64>,
-    /// Proxy fences that each thread has run.
+    /// When each thread last ran a proxy fence.
     fences: Vec<u32>,
 }
 
@@ -79,33 +80,37 @@ impl Shadow {
             && self.stores.get(granule * 4..granule * 4 + 4).is_none_or(|stamps| stamps == [0; 4])
     }
 
-    /// Note ordinary stores of the threads from `first_thread` on.
+    /// Note ordinary stores, `now`, of the threads from `first_thread` on.
     #[inline(always)]
-    pub fn store(&mut self, offsets: &Addresses, active: u32, bytes: usize, first_thread: usize) {
+    pub fn store(&mut self, offsets: &Addresses, active: u32, bytes: usize, first_thread: usize, now: u32) {
         if self.stores.is_empty() {
             return;
         }
         for lane in lanes(active) {
             let thread = first_thread + lane;
-            let stamp = (thread as u64 + 1) << 32 | u64::from(self.fences.get(thread).copied().unwrap_or(0));
+            let stamp = (thread as u64 + 1) << 32 | u64::from(now);
             let first = offsets[lane] as usize / 4;
             self.stores[first..first + bytes.div_ceil(4)].fill(stamp);
         }
     }
 
-    /// `thread` has run a proxy fence.
-    pub fn fence(&mut self, thread: usize) {
-        if let Some(fences) = self.fences.get_mut(thread) {
-            *fences += 1;
+    /// `thread` has run a proxy fence at `time`.
+    pub fn fence(&mut self, thread: usize, time: u32) {
+        if let Some(fence) = self.fences.get_mut(thread) {
+            *fence = time;
         }
     }
 
-    /// The thread whose stores to `granule` have not passed a proxy fence.
-    pub fn unfenced(&self, granule: usize) -> Option<usize> {
+    /// The thread whose stores to `granule` have passed no proxy fence that `reader` can count on: its own
+    /// after the store, or one that the reading warp, of the same block, knows to be later.
+    pub fn unfenced(&self, granule: usize, order: &Order, reader: Option<usize>) -> Option<usize> {
         let words = self.stores.get(granule * 4..granule * 4 + 4)?;
         words.iter().find_map(|&stamp| {
             let thread = (stamp >> 32).checked_sub(1)? as usize;
-            (self.fences.get(thread).copied() == Some(stamp as u32)).then_some(thread)
+            let time = stamp as u32;
+            let fenced = self.fences.get(thread).is_some_and(|&fence| time < fence)
+                || reader.is_some_and(|reader| order.is_fenced(reader, thread / LANES, time));
+            (!fenced).then_some(thread)
         })
     }
 

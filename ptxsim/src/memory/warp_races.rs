@@ -1,73 +1,13 @@
 //! Races between the warps of a block in shared memory.
 //!
-//! Time counts arrivals at barriers. Each warp knows up to which time the accesses of every other warp
-//! lie behind it: what it learns where it passes a barrier that the other has arrived at. An access
-//! races with an earlier one of another warp, one of them writing, that it does not know to be over.
+//! An access races with an earlier one of another warp, one of them writing, that it does not know to be
+//! over: see [`Order`].
 //!
 //! The lanes of a warp run in lockstep here and are not told apart.
 
 use super::Access;
+use super::order::Order;
 use crate::machine::LANES;
-
-/// Most warps of a block.
-const WARPS: usize = 32;
-
-/// What a barrier passes on: for each warp, the time up to which its accesses are over.
-pub(crate) type Horizon = [u32; WARPS];
-
-/// Which accesses each warp knows to be over.
-#[derive(Clone, Debug)]
-pub(crate) struct Order {
-    now: u32,
-    known: Vec<Horizon>,
-    /// The latest time each warp knows anything of.
-    latest: Horizon,
-}
-
-impl Default for Order {
-    fn default() -> Self {
-        Self { now: 1, known: Vec::new(), latest: [0; WARPS] }
-    }
-}
-
-impl Order {
-    /// Begin a block of `warps` warps: all before is over.
-    pub fn reset(&mut self, warps: usize) {
-        self.now += 1;
-        self.known.clear();
-        self.known.resize(warps, [self.now; WARPS]);
-        self.latest = [self.now; WARPS];
-    }
-
-    /// `warp` arrives: who passes after it knows what it did until now.
-    pub fn release(&mut self, warp: usize, to: &mut Horizon) {
-        self.now += 1;
-        self.known[warp][warp] = self.now;
-        self.latest[warp] = self.now;
-        merge(to, &self.known[warp]);
-    }
-
-    /// `warp` passes and learns what those who arrived knew.
-    pub fn acquire(&mut self, warp: usize, from: &Horizon) {
-        merge(&mut self.known[warp], from);
-        self.latest[warp] = self.latest[warp].max(from.iter().copied().max().unwrap_or(0));
-    }
-
-    /// Whether `warp` knows that accesses of `other` at `time` are over.
-    fn is_over(&self, warp: usize, other: usize, time: u32) -> bool {
-        warp == other || time < self.known[warp][other]
-    }
-
-    /// Whether time is about to wrap, so that the cells must be cleared and time begun anew.
-    pub fn is_old(&self) -> bool {
-        self.now > u32::MAX / 2
-    }
-}
-
-/// Add what `from` says to `to`.
-pub(crate) fn merge(to: &mut Horizon, from: &Horizon) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = (*to).max(*from));
-}
 
 /// Where an access was made: thread in the block and instruction, in one word to keep the shadow small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,9 +70,9 @@ impl Cell {
     fn note(&mut self, order: &Order, access: Access, site: Site) -> Option<Earlier> {
         let warp = site.warp();
         let fresh = match access {
-            Access::Read => self.reads.warps >> warp & 1 == 1 && self.reads.time >= order.latest[warp],
+            Access::Read => self.reads.warps >> warp & 1 == 1 && self.reads.time >= order.latest(warp),
             Access::Write => {
-                self.write.time >= order.latest[warp]
+                self.write.time >= order.latest(warp)
                     && self.write.site.warp() == warp
                     && !self.write.atomic
                     && self.reads.warps & !(1 << warp) == 0
@@ -146,15 +86,15 @@ impl Cell {
         let found = self.race(order, access, site);
         let warp = site.warp();
         if access != Access::Read {
-            self.write = Write { time: order.now, atomic: access == Access::Atomic, site };
+            self.write = Write { time: order.now(), atomic: access == Access::Atomic, site };
             self.reads.warps = 0;
             return found;
         }
         let reads = &mut self.reads;
-        let over = reads.time < order.latest[warp]
+        let over = reads.time < order.latest(warp)
             && others(reads.warps, warp).all(|other| order.is_over(warp, other, reads.time));
         if over {
-            *reads = Reads { time: order.now, warps: 1 << warp, first: site, last: site };
+            *reads = Reads { time: order.now(), warps: 1 << warp, first: site, last: site };
         } else {
             reads.warps |= 1 << warp;
             reads.last = site;
@@ -233,9 +173,9 @@ impl Shadow {
     #[inline]
     pub fn look(&self, order: &Order, offset: usize, bytes: usize, site: Site) -> Option<Earlier> {
         let (warp, words) = (site.warp(), &self.words[offset / 4..(offset + bytes) / 4]);
-        let known = &order.known[warp];
+        let over = order.over(warp);
         let is_open =
-            |Write { time, site, .. }: Write| time >= known[site.warp()] && site.warp() != warp && time != 0;
+            |Write { time, site, .. }: Write| time >= over[site.warp()] && site.warp() != warp && time != 0;
         // Nearly always the reader has passed a barrier after all stores, and nothing need be named.
         if self.bytes.is_empty() && !words.iter().any(|cell| is_open(cell.write)) {
             return None;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::error::ParseError;
 use crate::types::{Space, Type};
 
 /// A whole `.ptx` file.
@@ -23,7 +24,8 @@ pub(crate) struct Function {
     pub max_threads: Option<[u32; 3]>,
     pub required_threads: Option<[u32; 3]>,
     pub cluster: Option<[u32; 3]>,
-    pub body: Option<Vec<Statement>>,
+    /// What it does, or why that is no PTX; a module may have functions that nothing calls.
+    pub body: Option<Result<Vec<Statement>, ParseError>>,
 }
 
 /// A variable in memory, or a function's `.reg` parameter (`space` is none).
@@ -79,7 +81,7 @@ pub(crate) struct RegisterNames {
     pub count: Option<u32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Instruction {
     pub guard: Option<Guard>,
     pub opcode: String,
@@ -88,7 +90,7 @@ pub(crate) struct Instruction {
     pub position: Position,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Guard {
     pub register: String,
     pub negated: bool,

@@ -201,12 +201,17 @@ impl<'a> Parser<'a> {
                 return self.error("`.section` has no body");
             }
         }
+        self.skip_braces()
+    }
+
+    /// From a `{` to behind its `}`.
+    fn skip_braces(&mut self) -> Result<()> {
         let mut depth = 0u32;
         loop {
             match self.next() {
                 Token::Punct(b'{') => depth += 1,
                 Token::Punct(b'}') => depth -= 1,
-                Token::End => return self.error("`.section` is not closed"),
+                Token::End => return self.error("a `{` is not closed"),
                 _ => {}
             }
             if depth == 0 {
@@ -299,7 +304,13 @@ impl<'a> Parser<'a> {
                     return Ok(function);
                 }
                 Token::Punct(b'{') => {
-                    function.body = Some(self.scope()?);
+                    let (start, depth) = (self.at, self.depth);
+                    let body = self.scope();
+                    if let Err(error) = &body {
+                        (self.at, self.depth) = (start, depth);
+                        self.skip_braces().map_err(|_| error.clone())?;
+                    }
+                    function.body = Some(body);
                     return Ok(function);
                 }
                 _ => return self.unexpected("a function body"),

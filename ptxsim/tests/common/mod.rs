@@ -38,11 +38,18 @@ pub fn download_f32(device: &Device, address: u64, count: usize) -> Vec<f32> {
     download(device, address, count).into_iter().map(f32::from_bits).collect()
 }
 
+/// A module none of whose entries is refused.
+pub fn load(ptx: &str) -> Result<Module, ptxsim::ParseError> {
+    let module = Module::parse(ptx)?;
+    let refusal = module.entries().find_map(|entry| entry.refusal().cloned());
+    refusal.map_or(Ok(module), Err)
+}
+
 /// A module with one entry `test(.param .u64 out, .param .u64 in)` around `body`. On entry `%in` and
 /// `%out` point to this thread's 16 bytes (by linear thread index in the block, `%tid`), and there are registers
 /// `%r`, `%s` (b32), `%rd` (b64), `%f` (f32), `%d` (f64), `%h` (b16), `%p` (pred), 30 of each.
 pub fn module(body: &str) -> Result<Module, ptxsim::ParseError> {
-    Module::parse(&format!(
+    load(&format!(
         ".version 8.8
 .target sm_90a
 .address_size 64

@@ -188,7 +188,7 @@ cp.async.bulk.global.shared::cta.bulk_group [%out], [tile], 128;
 cp.async.bulk.commit_group;
 cp.async.bulk.wait_group.read 0;",
         mend: ("// The async proxy does not see that yet.", "fence.proxy.async.shared::cta;"),
-        says: "9: shared 0x80, stored by thread 0, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
+        says: "9: shared 0x80, stored by thread 0, is read through the async proxy with no `fence.proxy.async` between (in `cp.async.bulk.global.shared::cta.bulk_group`, block 0,0,0, thread 0,0,0)",
         result: |i| i,
     },
     // A bulk store of what a cp.async has not delivered.
@@ -288,7 +288,7 @@ st.global.u32 [%out], %r2;",
         launch: [1, 128, 1],
         kernel: product!(ready: "// The async proxy does not see that yet.\nbar.sync 0;"),
         mend: ("// The async proxy does not see that yet.", "fence.proxy.async.shared::cta;"),
-        says: "13: shared 0x680, stored by thread 96, is read through the async proxy; that thread needs `fence.proxy.async` after the store, before the barrier (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
+        says: "13: shared 0x680, stored by thread 96, is read through the async proxy with no `fence.proxy.async` between (in `wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16`, block 0,0,0, thread 96,0,0)",
         result: |i| i + 16,
     },
     Plant {

@@ -139,6 +139,30 @@ st.global.u32 [%out], %g;",
         result: |i| i,
     },
     Plant {
+        kind: "AssertionFailed",
+        launch: [2, 32, 1],
+        kernel: "
+.param .b64 a; .param .b64 b; .param .b32 c; .param .b64 d; .param .b64 e;
+mov.u64 %rd1, text; st.param.b64 [a], %rd1; st.param.b64 [b], 0; st.param.b32 [c], 31; st.param.b64 [d], %rd1;
+st.param.b64 [e], 1; setp.lt.u32 %p1, %g, 40; @%p1 bra HOLDS;
+call.uni __assertfail, (a, b, c, d, e);
+HOLDS: st.global.u32 [%out], %g;",
+        mend: ("40", "64"),
+        says: "4: ?:31: f > 0: assertion `f > 0` failed (in `call __assertfail`, block 1,0,0, thread 8,0,0)",
+        result: |i| i,
+    },
+    Plant {
+        kind: "UndefinedFunction",
+        launch: [1, 32, 1],
+        kernel: "
+.param .b32 x; .param .b32 y; st.param.b32 [x], %t; setp.eq.u32 %p1, %t, 3;
+@%p1 call.uni (y), __nv_missing, (x);
+st.global.u32 [%out], %t;",
+        mend: ("%t, 3", "%t, 33"),
+        says: "2: call of `__nv_missing`, which is declared and not defined (in `call __nv_missing`, block 0,0,0, thread 3,0,0)",
+        result: |i| i,
+    },
+    Plant {
         kind: "Misuse",
         launch: [1, 32, 1],
         kernel: "
