@@ -56,9 +56,7 @@ pub(crate) fn started() -> Result<&'static Driver> {
 impl Driver {
     fn new() -> std::result::Result<Driver, String> {
         let settings = Settings::read()?;
-        if let Some(path) = &settings.report {
-            report::open(path)?;
-        }
+        report::open(&settings)?;
         let config = Config { threads: settings.threads, checks: Checks::all(), ..Config::default() };
         let simulator = Device::new(config).map_err(|error| error.to_string())?;
         let state = State::new(settings.visible.len(), settings.memory_bytes, Queue::new(settings.order));

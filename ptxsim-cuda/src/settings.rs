@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub waits_for_pageable: bool,
     /// Where counters and faults are written.
     pub report: Option<PathBuf>,
+    /// Where faults, misuses and leaks are written for the program `ptxsim`, which runs this one.
+    pub findings: Option<PathBuf>,
     /// The CUDA version that the driver speaks: 12090 is 12.9.
     pub driver_version: i32,
     /// CPU threads that run kernels; 0 for one a core.
@@ -60,6 +62,7 @@ impl Settings {
             driver_version: number("PTXSIM_DRIVER_VERSION", DRIVER_VERSION, |n| n >= 1000)?,
             waits_for_pageable: one_of("PTXSIM_PAGEABLE", ["async", "sync"])? == "sync",
             report: variable("PTXSIM_REPORT").map(PathBuf::from),
+            findings: variable("PTXSIM_FINDINGS").map(PathBuf::from),
             threads: number("PTXSIM_THREADS", 0, |n| n <= 4096)?,
         })
     }

@@ -83,6 +83,8 @@ const PER_THREAD: u64 = 2;
 const NEWER: &[(&str, c_int)] = &[
     ("cuCtxCreate_v3", 11040),
     ("cuCtxCreate_v4", 12050),
+    ("cuCtxGetDevice_v2", 13000),
+    ("cuCtxSynchronize_v2", 13000),
     ("cuDeviceGetUuid_v2", 11040),
     ("cuEventElapsedTime_v2", 12080),
     ("cuGetProcAddress_v2", 12000),
@@ -91,9 +93,12 @@ const NEWER: &[(&str, c_int)] = &[
     ("cuGraphExecUpdate_v2", 12000),
     ("cuGraphKernelNodeGetParams_v2", 12000),
     ("cuGraphKernelNodeSetParams_v2", 12000),
+    ("cuLaunchHostFunc_v2", 13020),
     ("cuMemAdvise_v2", 12020),
     ("cuMemPrefetchAsync_v2", 12020),
     ("cuStreamGetCaptureInfo_v2", 11030),
+    ("cuStreamGetCaptureInfo_v3", 12030),
+    ("cuStreamGetCtx_v2", 12050),
 ];
 
 /// The newest version of the function `symbol` that `cuda_version` has.
