@@ -4,7 +4,9 @@
 
 use std::ffi::{c_int, c_uchar, c_uint, c_ushort, c_void};
 
-use cudarc::driver::sys::{CUdeviceptr, CUevent, CUfunction, CUgraphExec, CUresult, CUstream};
+use cudarc::driver::sys::{
+    CUdeviceptr, CUevent, CUfunction, CUgraphExec, CUlaunchConfig, CUresult, CUstream,
+};
 
 use super::copy::*;
 use super::event::*;
@@ -60,6 +62,11 @@ per_thread! {
         function: CUfunction, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint,
         block_y: c_uint, block_z: c_uint, shared_bytes: c_uint, stream: CUstream, params: Parameters,
         extra: Parameters);
+    cuLaunchKernelEx_ptsz = cuLaunchKernelEx(
+        config: Option<&CUlaunchConfig>, function: CUfunction, params: Parameters, extra: Parameters);
+    cuLaunchCooperativeKernel_ptsz = cuLaunchCooperativeKernel(
+        function: CUfunction, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint,
+        block_y: c_uint, block_z: c_uint, shared_bytes: c_uint, stream: CUstream, params: Parameters);
     cuLaunchHostFunc_ptsz = cuLaunchHostFunc(stream: CUstream, function: HostFunction, data: *mut c_void);
     cuGraphLaunch_ptsz = cuGraphLaunch(executable: CUgraphExec, stream: CUstream);
     cuEventRecord_ptsz = cuEventRecord(event: CUevent, stream: CUstream);
