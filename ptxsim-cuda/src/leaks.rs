@@ -25,6 +25,10 @@ impl State {
     /// Reports the memory that was taken in a context and not given back.
     pub fn report_memory_leaks(&self, context: Id) {
         report_blocks(&self.memory.of_context(context));
+        let pinned = self.pinned.taken(context);
+        if pinned > 0 {
+            report::leak("cuMemHostAlloc", "pieces of pinned memory taken", pinned);
+        }
     }
 
     fn report_leaks(&self) {

@@ -6,7 +6,7 @@
 //! is found as well. The README says how to set it up and what is and is not there.
 //!
 //! Inside: `driver` (the process's one driver), `call` (what every function begins with), `state` (all
-//! that is guarded by its one lock: `context`, `memory`, `module`, `stream`, `event`,
+//! that is guarded by its one lock: `context`, `memory`, `pinned`, `module`, `stream`, `event`,
 //! `capture`, `graph`), `queue` and `work`
 //! (what is queued, and how it is done), `gpu` (the models of GPU), `report` and
 //! `leaks` (what is said), `settings` (the environment).
@@ -28,6 +28,7 @@ mod leaks;
 mod memory;
 mod module;
 mod occupancy;
+mod pinned;
 mod queue;
 mod registers;
 mod report;

@@ -10,6 +10,7 @@ use crate::graph::{Executable, Graph};
 use crate::handle::{Id, Table};
 use crate::memory::Memory;
 use crate::module::{Function, Module};
+use crate::pinned::Pinned;
 use crate::queue::Queue;
 use crate::stream::{Stream, StreamKind};
 
@@ -27,6 +28,7 @@ pub(crate) struct State {
     pub executables: Table<Executable>,
     pub captures: Table<Capture>,
     pub memory: Memory,
+    pub pinned: Pinned,
     pub queue: Queue,
 }
 
@@ -43,6 +45,7 @@ impl State {
             executables: Table::new("executable graph"),
             captures: Table::new("capture"),
             memory: Memory::new(devices, memory_bytes),
+            pinned: Pinned::default(),
             queue,
         }
     }
@@ -73,6 +76,7 @@ impl State {
             .remove(id, call)
             .map_err(|error| Error::new(CUresult::CUDA_ERROR_INVALID_CONTEXT, error.why))?;
         self.queue.drop_context(id);
+        self.pinned.end_context(id);
         fn end<T>(table: &mut Table<T>, call: &'static str, is_inside: impl Fn(&T) -> bool) {
             let inside: Vec<Id> =
                 table.iter().filter(|(_, thing)| is_inside(thing)).map(|(id, _)| id).collect();

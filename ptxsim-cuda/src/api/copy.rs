@@ -59,8 +59,16 @@ fn copy_async(
     bytes: usize,
     places: impl FnOnce() -> Result<(Place, Place)>,
 ) -> Result {
+    let mut is_pinned = false;
+    let places = || {
+        let (to, from) = places()?;
+        let state = call.driver.state();
+        let mut hosts = [to, from].into_iter().filter(|place| place.side == Side::Host);
+        is_pinned = hosts.all(|place| state.pinned.containing(place.address).is_some());
+        Ok((to, from))
+    };
     match copy(call, stream, bytes, places)? {
-        Some(work) if call.driver.settings.waits_for_pageable => call.wait(&[work]),
+        Some(work) if call.driver.settings.waits_for_pageable && !is_pinned => call.wait(&[work]),
         _ => Ok(()),
     }
 }

@@ -111,10 +111,10 @@ unsafe fn find(symbol: *const c_char, cuda_version: c_int, flags: u64) -> Result
     }
     // SAFETY: as this function's.
     let base = unsafe { CStr::from_ptr(symbol) }.to_string_lossy();
-    let is_there_in =
-        |name: &str| NEWER.iter().all(|(newer, since)| *newer != name || *since <= cuda_version);
+    let version = cuda_version.min(Settings::read().map_or(i32::MAX, |settings| settings.driver_version));
+    let is_there = |name: &str| NEWER.iter().all(|(newer, since)| *newer != name || *since <= version);
     let versions = ["_v4", "_v3", "_v2", ""].map(|version| format!("{base}{version}"));
-    let names = versions.iter().filter(|name| is_there_in(name)).flat_map(|name| {
+    let names = versions.iter().filter(|name| is_there(name)).flat_map(|name| {
         let suffixes: &[&str] = if flags & PER_THREAD != 0 { &["_ptsz", "_ptds", ""] } else { &[""] };
         suffixes.iter().map(move |suffix| format!("{name}{suffix}"))
     });

@@ -22,6 +22,8 @@ pub mod memory;
 pub mod module;
 pub mod occupancy;
 pub mod per_thread;
+pub mod pinned;
+pub mod pointer;
 pub mod pool;
 pub mod primary;
 pub mod refused;

@@ -250,14 +250,12 @@ refused! {
     cuMemAdvise
     cuMemAdvise_v2
     cuMemAllocFromPoolAsync
-    cuMemAllocHost_v2
     cuMemAllocManaged
     cuMemBatchDecompressAsync
     cuMemCreate
     cuMemDiscardAndPrefetchBatchAsync
     cuMemDiscardBatchAsync
     cuMemExportToShareableHandle
-    cuMemFreeHost
     cuMemGetAccess
     cuMemGetAllocationGranularity
     cuMemGetAllocationPropertiesFromHandle
@@ -265,11 +263,7 @@ refused! {
     cuMemGetHandleForAddressRange
     cuMemGetLocationInfo
     cuMemGetMemPool
-    cuMemHostAlloc
     cuMemHostGetDevicePointer_v2
-    cuMemHostGetFlags
-    cuMemHostRegister_v2
-    cuMemHostUnregister
     cuMemImportFromShareableHandle
     cuMemMap
     cuMemMapArrayAsync
@@ -345,8 +339,6 @@ refused! {
     cuParamSetf
     cuParamSeti
     cuParamSetv
-    cuPointerGetAttribute
-    cuPointerGetAttributes
     cuPointerSetAttribute
     cuProfilerInitialize
     cuProfilerStart
@@ -363,7 +355,6 @@ refused! {
     cuStreamGetAttribute
     cuStreamGetCaptureInfo
     cuStreamGetCaptureInfo_v3
-    cuStreamGetCtx_v2
     cuStreamGetDevResource
     cuStreamGetDevice
     cuStreamGetGreenCtx

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_uint, c_ulonglong, c_void};
 use cudarc::driver::sys::{CUcontext, CUevent, CUresult, CUstream};
 
 use super::context::handle;
-use crate::call::{Call, Out, inside, put};
+use crate::call::{Call, Out, inside, offer, put};
 use crate::error::{Error, Result};
 use crate::handle::Id;
 use crate::stream::{GREATEST_PRIORITY, LEAST_PRIORITY, Stream, StreamKind};
@@ -151,6 +151,21 @@ pub extern "C" fn cuStreamGetCtx(stream: CUstream, context: Out<'_, CUcontext>) 
     inside("cuStreamGetCtx", |call| {
         let id = call.stream(stream)?;
         put(context, handle(call.driver.state().streams.get(id)?.context))
+    })
+}
+
+/// The context of a stream, which is of no green one.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuStreamGetCtx_v2(
+    stream: CUstream,
+    context: Out<'_, CUcontext>,
+    green: Out<'_, *mut c_void>,
+) -> CUresult {
+    inside("cuStreamGetCtx_v2", |call| {
+        let id = call.stream(stream)?;
+        offer(context, handle(call.driver.state().streams.get(id)?.context));
+        offer(green, std::ptr::null_mut());
+        Ok(())
     })
 }
 
