@@ -76,7 +76,7 @@ fn the_flags_of_a_policy_change_its_plot() {
         &["triangle", "--min-lr", "0.01"],
         &["triangle", "--max-lr", "0.0001"],
         &["one-cycle"],
-        &["one-cycle", "--lr-max", "0.1"],
+        &["one-cycle", "--lr-max", "0.3"],
         &["one-cycle", "--lr-min", "0.01"],
         &["one-cycle", "--lr-end", "0.0001"],
         &["one-cycle", "--peak-epoch", "8"],
