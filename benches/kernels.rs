@@ -46,7 +46,8 @@ fn run() -> Result<(), String> {
         .nresamples(2000)
         .configure_from_args();
     let is_gpu = matches!(device, Device::Gpu(_));
-    for case in cases(batch).iter().filter(|case| is_gpu || case.runs_on_cpu()) {
+    let cases = cases(batch).map_err(|error| error.to_string())?;
+    for case in cases.iter().filter(|case| is_gpu || case.runs_on_cpu()) {
         bench(&mut criterion, case, &device);
     }
     criterion.final_summary();

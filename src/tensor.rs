@@ -5,6 +5,7 @@
 
 use crate::device::{CpuBuffer, Device, Element, Gpu, GpuBuffer};
 use crate::error::{Error, Result};
+use half::bf16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,9 @@ pub enum DType {
     F32,
     /// 64-bit float; CPU only.
     F64,
+    /// 16-bit float with f32's exponent: 8 bits of mantissa. Activations and filters; sums, parameters
+    /// and statistics beside them are f32.
+    BF16,
     /// 32-bit signed integer: labels, indices.
     I32,
     /// Byte: pixels, arg-max positions.
@@ -27,13 +31,20 @@ impl DType {
         match self {
             DType::F64 => 8,
             DType::F32 | DType::I32 => 4,
+            DType::BF16 => 2,
             DType::U8 => 1,
         }
     }
 
     /// Whether a gradient can have this type.
     pub fn is_float(self) -> bool {
-        matches!(self, DType::F32 | DType::F64)
+        matches!(self, DType::F32 | DType::F64 | DType::BF16)
+    }
+
+    /// The type of what goes with tensors of this float type in full precision: parameters, statistics,
+    /// sums. It is f32 for bf16, else the type itself.
+    pub fn wide(self) -> DType {
+        if self == DType::BF16 { DType::F32 } else { self }
     }
 }
 
@@ -110,6 +121,23 @@ impl Tensor {
         Ok(Tensor::with_storage(storage, T::DTYPE, shape))
     }
 
+    /// A tensor of `values`, in row-major order, each rounded to `dtype` (to bf16 by way of f32).
+    ///
+    /// # Errors
+    /// As [`Tensor::from_vec`].
+    pub fn from_f64(device: &Device, dtype: DType, values: Vec<f64>, shape: &[usize]) -> Result<Tensor> {
+        let values = values.into_iter();
+        match dtype {
+            DType::F64 => Tensor::from_vec(device, values.collect::<Vec<f64>>(), shape),
+            DType::F32 => Tensor::from_vec(device, values.map(|x| x as f32).collect(), shape),
+            DType::BF16 => {
+                Tensor::from_vec(device, values.map(|x| bf16::from_f32(x as f32)).collect(), shape)
+            }
+            DType::I32 => Tensor::from_vec(device, values.map(|x| x as i32).collect(), shape),
+            DType::U8 => Tensor::from_vec(device, values.map(|x| x as u8).collect(), shape),
+        }
+    }
+
     /// An unwritten tensor of the same device and type as this one.
     pub fn empty_like(&self, shape: &[usize]) -> Result<Tensor> {
         Tensor::empty(&self.device(), self.dtype, shape)
@@ -126,15 +154,11 @@ impl Tensor {
                 DType::I32 => t.gpu_mut()?.fill_words((value as i32).cast_unsigned())?,
                 DType::U8 => t.gpu_mut()?.fill(value as u8)?,
                 DType::F64 => t.write(&vec![value; len])?,
+                DType::BF16 => t.write(&vec![bf16::from_f32(value as f32); len])?,
             }
             return Ok(t);
         }
-        match dtype {
-            DType::F32 => Tensor::from_vec(device, vec![value as f32; len], shape),
-            DType::F64 => Tensor::from_vec(device, vec![value; len], shape),
-            DType::I32 => Tensor::from_vec(device, vec![value as i32; len], shape),
-            DType::U8 => Tensor::from_vec(device, vec![value as u8; len], shape),
-        }
+        Tensor::from_f64(device, dtype, vec![value; len], shape)
     }
 
     /// Overwrites the elements with `values` of the host, in place: recorded work that reads this
@@ -294,6 +318,7 @@ impl Tensor {
         Ok(match self.dtype {
             DType::F64 => self.to_vec::<f64>()?,
             DType::F32 => self.to_vec::<f32>()?.into_iter().map(f64::from).collect(),
+            DType::BF16 => self.to_vec::<bf16>()?.into_iter().map(f64::from).collect(),
             DType::I32 => self.to_vec::<i32>()?.into_iter().map(f64::from).collect(),
             DType::U8 => self.to_vec::<u8>()?.into_iter().map(f64::from).collect(),
         })
@@ -304,6 +329,7 @@ impl Tensor {
         let mut copy = match self.dtype {
             DType::F32 => Tensor::from_vec(device, self.to_vec::<f32>()?, &self.shape)?,
             DType::F64 => Tensor::from_vec(device, self.to_vec::<f64>()?, &self.shape)?,
+            DType::BF16 => Tensor::from_vec(device, self.to_vec::<bf16>()?, &self.shape)?,
             DType::I32 => Tensor::from_vec(device, self.to_vec::<i32>()?, &self.shape)?,
             DType::U8 => Tensor::from_vec(device, self.to_vec::<u8>()?, &self.shape)?,
         };

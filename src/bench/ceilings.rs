@@ -24,7 +24,7 @@ impl Ceilings {
     /// # Errors
     /// What the device reports.
     pub fn measure(device: &Device, n: usize, effort: Effort) -> Result<Ceilings> {
-        let case = widest_convolution(n);
+        let case = widest_convolution(n)?;
         let mut prepared = Prepared::new(&case, device)?;
         let calls = prepared.calls();
         let convolution = measure(effort, calls, || prepared.burst())?;

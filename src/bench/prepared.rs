@@ -1,11 +1,9 @@
 //! A case with its inputs on the device, ready to be run and timed.
 
 use super::Case;
-use super::cases::Work;
 use crate::device::{Device, Gpu, Recording};
-use crate::error::{Error, Result};
-use crate::ops::registry::{self, Arguments};
-use crate::ops::sgd::{self, Sgd};
+use crate::error::Result;
+use crate::ops::spec::Arguments;
 use crate::tape::Tape;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,8 +40,7 @@ impl Prepared {
     /// # Errors
     /// What the operation or the device reports.
     pub fn new(case: &Case, device: &Device) -> Result<Prepared> {
-        let (operation, shape) = (registry::find(case.operation())?, case.input_shape());
-        let inputs = |set| operation.random_inputs(&shape, device, set);
+        let inputs = |set| case.operation.random_inputs(&case.shape, device, set);
         let first = inputs(0)?;
         let bytes: usize = first.tensors.values().map(|t| t.len() * t.dtype().size()).sum();
         let count = ROTATED_BYTES.div_ceil(bytes.max(1)).clamp(2, MOST_SETS);
@@ -108,7 +105,7 @@ impl Prepared {
         for _ in 0..calls {
             let set = &mut self.sets[self.next];
             self.next = (self.next + 1) % count;
-            run(self.case.work, set)?;
+            run(&self.case, set)?;
         }
         Ok(())
     }
@@ -121,32 +118,18 @@ fn time_on_gpu(gpu: &Gpu, queue: impl FnOnce() -> Result<()>) -> Result<Duration
     Ok(Duration::from_secs_f64(end.ms_since(&*start)? / 1e3))
 }
 
-fn run(work: Work, arguments: &mut Arguments) -> Result<()> {
-    match work {
-        Work::Operation(name) => {
-            registry::find(name)?.run(&mut Tape::no_grad(), arguments)?;
+/// Runs the case; what it updates goes back into `arguments`.
+fn run(case: &Case, arguments: &mut Arguments) -> Result<()> {
+    let operation = case.operation;
+    match case.variant {
+        Some(variant) => drop(operation.run_variant(variant, arguments)?),
+        None => {
+            let outputs = operation.run_in_place(&mut Tape::no_grad(), arguments)?;
+            let updated = outputs
+                .into_iter()
+                .filter(|(name, _)| operation.inputs.iter().any(|operand| operand.name == *name));
+            arguments.tensors.extend(updated.map(|(name, tensor)| (name.to_string(), tensor)));
         }
-        Work::Rung(name, rung) => {
-            rung.run(name, arguments)?;
-        }
-        Work::SgdStep => sgd_step(arguments)?,
     }
     Ok(())
-}
-
-/// One step in place: the registry's row would copy the parameters first.
-fn sgd_step(arguments: &mut Arguments) -> Result<()> {
-    const SGD: Sgd = Sgd { momentum: 0.9, weight_decay: 5e-4, l1: 0.0, nesterov: false };
-    let mut take = |name: &str| {
-        arguments.tensors.remove(name).ok_or_else(|| Error::Operand {
-            op: "sgd_step",
-            expected: format!("the tensor {name}"),
-            found: "none".into(),
-        })
-    };
-    let (mut param, mut velocity) = (take("param")?, take("velocity")?);
-    let stepped =
-        sgd::step(&SGD, arguments.tensor("lr")?, arguments.tensor("grad")?, &mut param, &mut velocity);
-    arguments.tensors.extend([("param".into(), param), ("velocity".into(), velocity)]);
-    stepped
 }

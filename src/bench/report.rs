@@ -21,7 +21,10 @@ pub struct Plan {
 
 impl Plan {
     /// The cases of the plan that `device` can run.
-    pub fn cases(&self, device: &Device) -> Vec<Case> {
+    ///
+    /// # Errors
+    /// As [`cases`].
+    pub fn cases(&self, device: &Device) -> Result<Vec<Case>> {
         let wanted = |case: &Case| match &self.filter {
             Some(text) => {
                 case.id().contains(text.as_str())
@@ -30,7 +33,7 @@ impl Plan {
             None => true,
         };
         let runs = |case: &Case| matches!(device, Device::Gpu(_)) || case.runs_on_cpu();
-        cases(self.batch).into_iter().filter(|case| wanted(case) && runs(case)).collect()
+        Ok(cases(self.batch)?.into_iter().filter(|case| wanted(case) && runs(case)).collect())
     }
 }
 
@@ -93,7 +96,7 @@ impl Report {
         let mut ceilings = Ceilings::measure(device, plan.batch, plan.effort)?;
         let mut failed = BTreeMap::new();
         let mut timed = Vec::new();
-        for case in plan.cases(device) {
+        for case in plan.cases(device)? {
             started(&case);
             match time(&case, device, plan.effort) {
                 Ok((timing, replayed)) => timed.push((case, timing, replayed)),
@@ -147,14 +150,15 @@ fn time(case: &Case, device: &Device, effort: Effort) -> Result<(Timing, bool)> 
 fn rows(case: &Case, timing: Timing, replayed: bool, ceilings: &Ceilings) -> Vec<Row> {
     let tflops = case.flop / timing.seconds / 1e12;
     let tb_s = case.bytes / timing.seconds / 1e12;
-    let own = (format!("{}.{}", case.op, case.extents), case.pass);
-    let names = if case.peers.is_empty() { vec![own] } else { case.peers.clone() };
+    let own = (format!("{}.{}", case.op, case.extents()), case.pass);
+    let peers = case.peers.iter().map(|&(op, pass)| (op.to_string(), pass));
+    let names = if case.peers.is_empty() { vec![own] } else { peers.collect() };
     names
         .into_iter()
         .map(|(op, pass)| Row {
             op,
             pass,
-            rung: case.rung.unwrap_or("production"),
+            rung: case.rung().unwrap_or("production"),
             id: case.id(),
             us: timing.seconds * 1e6,
             tflops,

@@ -5,7 +5,7 @@ use crate::data::{Batch, CHANNELS, CLASSES, SIDE};
 use crate::device::Device;
 use crate::error::Result;
 use crate::nn::ResNet;
-use crate::ops::conv3x3::Products;
+use crate::ops::math::MathMode;
 use crate::ops::sgd::Sgd;
 use crate::optim::Optimizer;
 use crate::random::{Purpose, Stream};
@@ -47,14 +47,14 @@ impl StepTime {
             labels: Tensor::from_vec::<i32>(device, labels, &[n])?,
         };
         let Device::Gpu(gpu) = device else {
-            let mut training = Training::new(device, Products::F32)?;
+            let mut training = Training::new(device, MathMode::F32)?;
             return Ok(vec![("eager", time(n, effort, || training.run(&batch)?.read()))]);
         };
         let mut measured = Vec::new();
-        for (products, eager, replayed) in
-            [(Products::F32, "eager", "replayed"), (Products::Tf32, "eager tf32", "replayed tf32")]
+        for (math, eager, replayed) in
+            [(MathMode::F32, "eager", "replayed"), (MathMode::Tf32, "eager tf32", "replayed tf32")]
         {
-            let mut training = Training::new(device, products)?;
+            let mut training = Training::new(device, math)?;
             measured.push((eager, time(n, effort, || training.run(&batch)?.read())));
             let recorded = gpu.record(|| training.run(&batch)).and_then(|(work, output)| {
                 time(n, effort, || {
@@ -75,9 +75,9 @@ struct Training {
 }
 
 impl Training {
-    fn new(device: &Device, products: Products) -> Result<Training> {
+    fn new(device: &Device, math: MathMode) -> Result<Training> {
         const SGD: Sgd = Sgd { momentum: 0.9, weight_decay: 5e-4, l1: 0.0, nesterov: true };
-        let mut net = ResNet::new(device, DType::F32, 64, 0)?.with_products(products);
+        let mut net = ResNet::new(device, DType::F32, 64, 0)?.with_math(math);
         let mut optimizer = Optimizer::new(SGD, &mut net)?;
         // Small enough that the loss stays a number however often the step is repeated.
         optimizer.set_rate(1e-4)?;

@@ -53,7 +53,7 @@ impl Bench {
         };
         let effort = if self.quick { Effort::QUICK } else { Effort::FULL };
         let plan = Plan { batch, filter: self.filter, effort };
-        let count = plan.cases(&device).len();
+        let count = plan.cases(&device)?.len();
         if count == 0 {
             let text = plan.filter.as_deref().unwrap_or_default();
             return Err(Error::Config(format!("no benchmark's id contains `{text}`, expected one at least")));

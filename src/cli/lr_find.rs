@@ -130,7 +130,7 @@ pub fn search(
     stop: &AtomicBool,
 ) -> Result<Sweep> {
     let net = ResNet::new(device, config.precision.dtype(), config.width, config.seed)?;
-    let mut net = net.with_products(config.precision.products());
+    let mut net = net.with_math(config.precision.math());
     let mut optimizer = Optimizer::new(config.sgd(), &mut net)?;
     // Off a terminal a bar of indicatif's draws nothing.
     let bar = ProgressBar::new(test.steps as u64);

@@ -4,7 +4,8 @@ use super::DeviceArgs;
 use super::output::result;
 use crate::error::{Error, Result};
 use crate::files::{FileTensor, FileTensors, Metadata, read_tensors, write_tensors};
-use crate::ops::registry::{Arguments, OPERATIONS, Operand, Operation, Values, find};
+use crate::ops::registry::{find, operations};
+use crate::ops::spec::{Arguments, Operand, Operation, Values};
 use crate::tape::Tape;
 use crate::tensor::DType;
 use clap::Args;
@@ -43,7 +44,7 @@ impl Op {
     pub fn run(self) -> Result<()> {
         // Without --list, clap has seen to it that all three are there.
         let (Some(name), Some(input), Some(output)) = (self.name, self.input, self.output) else {
-            return OPERATIONS.iter().try_for_each(describe);
+            return operations().try_for_each(describe);
         };
         let operation = find(&name)?;
         let device = self.device.open()?;
@@ -73,10 +74,11 @@ impl Op {
 /// The type that a tensor of a file gets: what the operand needs, else what comes nearest to the file.
 fn dtype_for(operand: Option<&Operand>, tensor: &FileTensor) -> DType {
     match operand.map(|operand| operand.values) {
-        Some(Values::Index(_) | Values::Choices | Values::Count) => DType::I32,
+        Some(Values::Index(_) | Values::Columns(_) | Values::Count) => DType::I32,
         Some(Values::Place | Values::Pixel) => DType::U8,
-        Some(Values::Real | Values::Positive) | None => match tensor.dtype {
+        Some(Values::Real | Values::Wide | Values::Positive) | None => match tensor.dtype {
             Dtype::F64 => DType::F64,
+            Dtype::BF16 => DType::BF16,
             _ => DType::F32,
         },
     }

@@ -60,7 +60,7 @@ impl Step {
         let device = self.device.open()?;
         self.dtype.expect_on(&device)?;
         let net = state::load(&self.weights, &device, self.dtype.dtype())?;
-        let mut net = net.with_products(self.dtype.products());
+        let mut net = net.with_math(self.dtype.math());
         let (batch, _) = read_tensors(&self.batch)?;
         let rows = Rows::new(&batch).map_err(|why| why.about_file(&self.batch))?;
         let steps = PlainSteps {

@@ -173,7 +173,7 @@ impl Train {
         if let Some((sweep, suggestion)) = found {
             lr_find::write_json(&run.lr_find(), &sweep, Some(&suggestion))?;
         }
-        let mut trainer = Trainer::new(config.clone(), device.clone(), &splits, run.clone())?;
+        let mut trainer = Trainer::new(config.clone(), &device, &splits, run.clone())?;
         if resumed {
             trainer.resume()?;
             let done = trainer.progress();

@@ -5,6 +5,7 @@ use super::host_memory::HostMemory;
 use super::registers::Registers;
 use crate::error::{Error, Result};
 use crate::tensor::DType;
+use half::bf16;
 use std::fmt;
 use std::iter::Sum;
 
@@ -113,6 +114,10 @@ impl Element for f32 {
 
 impl Element for f64 {
     const DTYPE: DType = DType::F64;
+}
+
+impl Element for bf16 {
+    const DTYPE: DType = DType::BF16;
 }
 
 impl Element for i32 {

@@ -18,7 +18,7 @@ use crate::data::{CLASSES, SIDE};
 use crate::error::{Error, Result};
 use crate::nn::{Mode, ResNet};
 use crate::tape::Tape;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::Tensor;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -156,13 +156,7 @@ fn one_hot(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     for (row, &class) in values.chunks_exact_mut(CLASSES).zip(classes) {
         row[class] = 1.0;
     }
-    match logits.dtype() {
-        DType::F64 => Tensor::from_vec(&logits.device(), values, logits.shape()),
-        _ => {
-            let values = values.into_iter().map(|value| value as f32).collect();
-            Tensor::from_vec(&logits.device(), values, logits.shape())
-        }
-    }
+    Tensor::from_f64(&logits.device(), logits.dtype(), values, logits.shape())
 }
 
 /// `map [from,from]` at `[to,to]`, corners not aligned: pixels are areas, and the border is repeated

@@ -51,18 +51,7 @@ impl FileTensor {
     /// # Errors
     /// As [`FileTensor::to_f64_vec`], or what the device reports.
     pub fn to_tensor(&self, device: &Device, dtype: DType) -> std::result::Result<Tensor, String> {
-        let values = self.to_f64_vec()?;
-        match dtype {
-            DType::F64 => Tensor::from_vec(device, values, &self.shape),
-            DType::F32 => {
-                Tensor::from_vec(device, values.into_iter().map(|x| x as f32).collect(), &self.shape)
-            }
-            DType::I32 => {
-                Tensor::from_vec(device, values.into_iter().map(|x| x as i32).collect(), &self.shape)
-            }
-            DType::U8 => Tensor::from_vec(device, values.into_iter().map(|x| x as u8).collect(), &self.shape),
-        }
-        .map_err(|e| e.to_string())
+        Tensor::from_f64(device, dtype, self.to_f64_vec()?, &self.shape).map_err(|e| e.to_string())
     }
 }
 
@@ -73,6 +62,7 @@ impl TryFrom<&Tensor> for FileTensor {
         Ok(match t.dtype() {
             DType::F32 => FileTensor::new(Dtype::F32, t.shape(), &t.to_vec::<f32>()?),
             DType::F64 => FileTensor::new(Dtype::F64, t.shape(), &t.to_vec::<f64>()?),
+            DType::BF16 => FileTensor::new(Dtype::BF16, t.shape(), &t.to_vec::<half::bf16>()?),
             DType::I32 => FileTensor::new(Dtype::I32, t.shape(), &t.to_vec::<i32>()?),
             DType::U8 => FileTensor::new(Dtype::U8, t.shape(), &t.to_vec::<u8>()?),
         })

@@ -15,9 +15,9 @@ pub struct Init<'a> {
 }
 
 impl<'a> Init<'a> {
-    /// Tensors of `dtype` on `device`, drawn from `seed`.
+    /// Tensors on `device` for a network that computes in `dtype`, drawn from `seed`.
     pub fn new(device: &'a Device, dtype: DType, seed: u64) -> Init<'a> {
-        Init { device, dtype, seed, drawn: 0 }
+        Init { device, dtype: dtype.wide(), seed, drawn: 0 }
     }
 
     /// A parameter drawn evenly from ±1/√`fan_in`: what `kaiming_uniform_(a=√5)` comes to.
@@ -27,13 +27,9 @@ impl<'a> Init<'a> {
         self.drawn += 1;
         let len = shape.iter().product();
         // Rounded to f32 whatever the type, so that an f64 network starts from the same weights.
-        let values: Vec<f32> =
-            (0..len).map(|_| ((2.0 * stream.uniform_f64() - 1.0) * bound) as f32).collect();
-        let parameter = match self.dtype {
-            DType::F64 => Tensor::from_vec(self.device, values.into_iter().map(f64::from).collect(), shape)?,
-            _ => Tensor::from_vec(self.device, values, shape)?,
-        };
-        Ok(parameter.with_grad())
+        let values =
+            (0..len).map(|_| f64::from(((2.0 * stream.uniform_f64() - 1.0) * bound) as f32)).collect();
+        Ok(Tensor::from_f64(self.device, self.dtype, values, shape)?.with_grad())
     }
 
     /// A tensor filled with one value.

@@ -1,11 +1,14 @@
-//! The layers: parameters, and the operation they feed.
+//! The layers: parameters, and the operation they feed. Parameters of a bf16 network are f32; its
+//! convolutions and its linear layer multiply by a copy rounded to bf16.
 
 use super::init::Init;
 use super::{Mode, SlotValue, Slots};
 use crate::error::Result;
 use crate::ops::batchnorm::{self, BatchStatistics, Epilogue, Statistics, batchnorm};
-use crate::ops::conv3x3::{Products, conv3x3};
+use crate::ops::cast::cast;
+use crate::ops::conv3x3::conv3x3;
 use crate::ops::linear;
+use crate::ops::math::MathMode;
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 
@@ -16,7 +19,7 @@ pub struct Conv3x3 {
     /// `[K]`
     pub bias: Option<Tensor>,
     /// How it multiplies.
-    pub products: Products,
+    pub math: MathMode,
 }
 
 impl Conv3x3 {
@@ -25,13 +28,14 @@ impl Conv3x3 {
         Ok(Conv3x3 {
             weight: init.uniform(&[k, 3, 3, c], fan_in)?,
             bias: bias.then(|| init.uniform(&[k], fan_in)).transpose()?,
-            products: Products::default(),
+            math: MathMode::default(),
         })
     }
 
     /// `x [N,H,W,C]` to `[N,H,W,K]`.
     pub fn forward(&self, tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
-        conv3x3(tape, x, &self.weight, self.bias.as_ref(), self.products)
+        let filter = cast(tape, &self.weight, x.dtype())?;
+        conv3x3(tape, x, &filter, self.bias.as_ref(), self.math)
     }
 
     pub(super) fn slots<'a>(&'a mut self, slots: &mut Slots<'a>) {
@@ -128,7 +132,8 @@ impl Linear {
 
     /// `x [N,C]` to `[N,K]`.
     pub fn forward(&self, tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
-        linear::linear(tape, x, &self.weight, &self.bias)
+        let weight = cast(tape, &self.weight, x.dtype())?;
+        linear::linear(tape, x, &weight, &self.bias)
     }
 
     pub(super) fn slots<'a>(&'a mut self, slots: &mut Slots<'a>) {

@@ -15,7 +15,7 @@ use super::{BatchNorm, Conv3x3, Linear, Mode, Slot, SlotValue, Slots};
 use crate::data::{CHANNELS, CLASSES};
 use crate::device::Device;
 use crate::error::Result;
-use crate::ops::conv3x3::Products;
+use crate::ops::math::MathMode;
 use crate::ops::maxpool::maxpool;
 use crate::ops::reshape::reshape;
 use crate::tape::Tape;
@@ -24,6 +24,7 @@ use crate::tensor::{DType, Tensor};
 /// The network.
 pub struct ResNet {
     width: usize,
+    dtype: DType,
     prep: ConvBlock,
     layer1: ResidualLayer,
     layer2: ConvBlock,
@@ -32,11 +33,13 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// A network of `width` channels after the first convolution, with fresh weights from `seed`.
+    /// A network of `width` channels after the first convolution that computes in `dtype`, with fresh
+    /// weights from `seed`.
     pub fn new(device: &Device, dtype: DType, width: usize, seed: u64) -> Result<ResNet> {
         let init = &mut Init::new(device, dtype, seed);
         Ok(ResNet {
             width,
+            dtype,
             prep: ConvBlock::new(init, CHANNELS, width, false)?,
             layer1: ResidualLayer::new(init, width, 2 * width)?,
             layer2: ConvBlock::new(init, 2 * width, 4 * width, true)?,
@@ -45,15 +48,15 @@ impl ResNet {
         })
     }
 
-    /// The same network, whose convolutions multiply as `products` says.
-    pub fn with_products(mut self, products: Products) -> ResNet {
+    /// The same network, whose convolutions multiply as `math` says.
+    pub fn with_math(mut self, math: MathMode) -> ResNet {
         let ResNet { prep, layer1, layer2, layer3, .. } = &mut self;
         for block in [prep, &mut layer1.block, layer2, &mut layer3.block] {
-            block.conv.products = products;
+            block.conv.math = math;
         }
         for res in [&mut layer1.res, &mut layer3.res] {
-            res.conv1.products = products;
-            res.conv2.products = products;
+            res.conv1.math = math;
+            res.conv2.math = math;
         }
         self
     }
@@ -68,9 +71,9 @@ impl ResNet {
         self.fc.weight.device()
     }
 
-    /// The type it computes in.
+    /// The type of its input and activations; its parameters are of the type [`DType::wide`] of that.
     pub fn dtype(&self) -> DType {
-        self.fc.weight.dtype()
+        self.dtype
     }
 
     /// `x [N,32,32,3]` to logits `[N,10]`.

@@ -135,7 +135,7 @@ pub fn from_file(tensors: &FileTensors, device: &Device, dtype: DType) -> Result
         }
     };
     let mut net = ResNet::new(device, dtype, width, 0)?;
-    restore(&mut net, tensors, device, dtype)?;
+    restore(&mut net, tensors)?;
     Ok(net)
 }
 
@@ -143,7 +143,7 @@ pub fn from_file(tensors: &FileTensors, device: &Device, dtype: DType) -> Result
 ///
 /// # Errors
 /// [`Error::Config`] naming the first tensor that is missing, unknown or of another shape.
-pub fn restore(net: &mut ResNet, tensors: &FileTensors, device: &Device, dtype: DType) -> Result<()> {
+pub fn restore(net: &mut ResNet, tensors: &FileTensors) -> Result<()> {
     let slots = net.slots();
     if let Some(unknown) = tensors.keys().find(|name| slots.iter().all(|slot| slot.name != **name)) {
         return Err(Error::Config(format!("has a tensor {unknown} that this network has not")));
@@ -154,8 +154,8 @@ pub fn restore(net: &mut ResNet, tensors: &FileTensors, device: &Device, dtype: 
             .ok_or_else(|| Error::Config(format!("has no tensor {name}, which this network has")))?;
         let why = |why: String| Error::Config(format!("{name}: {why}"));
         match value {
-            SlotValue::Parameter(t) => *t = load_like(t, file, device, dtype).map_err(why)?.with_grad(),
-            SlotValue::Buffer(t) => *t = load_like(t, file, device, dtype).map_err(why)?,
+            SlotValue::Parameter(t) => *t = load_like(t, file).map_err(why)?.with_grad(),
+            SlotValue::Buffer(t) => *t = load_like(t, file).map_err(why)?,
             SlotValue::Counter(n) => {
                 let values = file.to_f64_vec().map_err(why)?;
                 let &[count] = values.as_slice() else {
@@ -168,21 +168,16 @@ pub fn restore(net: &mut ResNet, tensors: &FileTensors, device: &Device, dtype: 
     Ok(())
 }
 
-/// The tensor of a file on `device`, if it has the shape of `like`.
+/// The tensor of a file, where `like` is and of its type, if it has its shape.
 ///
 /// # Errors
 /// What does not fit.
-pub fn load_like(
-    like: &Tensor,
-    file: &FileTensor,
-    device: &Device,
-    dtype: DType,
-) -> std::result::Result<Tensor, String> {
+pub fn load_like(like: &Tensor, file: &FileTensor) -> std::result::Result<Tensor, String> {
     let loaded = filter_from_file(file);
     if loaded.shape != like.shape() {
         return Err(format!("has the shape {:?}, expected {:?}", file.shape, file_shape(like.shape())));
     }
-    loaded.to_tensor(device, dtype)
+    loaded.to_tensor(&like.device(), like.dtype())
 }
 
 /// The shape that a tensor of memory's `shape` has in a file.

@@ -1,20 +1,18 @@
-//! Studying a kernel with no GPU: the operation that launches it runs on the simulator, on random
+//! Profiling a kernel with no GPU: the operation that launches it runs on the simulator, on random
 //! inputs, and what the kernel did is kept.
 //!
 //! What is counted is the simulator's PTX: the source's own instructions, before the assembler
 //! allocates registers and reorders them.
 
 mod inputs;
-mod shape;
-mod studies;
 
-pub use shape::Shape;
-pub use studies::{STUDIES, Study, Work};
+pub use crate::ops::spec::Shape;
 
 use crate::device::kernels::{self, Entry};
 use crate::device::{Device, LaunchLog, SimArch, SimLaunch};
 use crate::error::{Error, Result};
 use crate::ops::registry;
+use crate::ops::spec::{Operation, Target};
 use crate::tape::Tape;
 
 /// What a kernel did.
@@ -22,7 +20,7 @@ use crate::tape::Tape;
 pub struct Profile {
     /// The kernel.
     pub entry: &'static Entry,
-    /// The operation that was run, or the rung of the ladder.
+    /// The operation that was run.
     pub operation: &'static str,
     /// Its extents and attributes.
     pub shape: Shape,
@@ -54,30 +52,38 @@ pub fn find(name: &str) -> Result<&'static Entry> {
     })
 }
 
-/// Runs the operation that launches `kernel` at `given` extents, where the study's own ones stand for
-/// those that are missing, on a simulated GPU of `arch`.
+/// The kernels that can be profiled, each with the operation that launches it.
+pub fn targets() -> impl Iterator<Item = (&'static Operation, &'static Target)> {
+    registry::operations()
+        .flat_map(|operation| operation.kernels.iter().map(move |target| (operation, target)))
+}
+
+/// Runs the operation that launches `kernel` at the shape `given`, where the target's own numbers stand
+/// for those that are missing, on a simulated GPU of `arch`.
 ///
 /// # Errors
 /// [`Error::Config`] when the kernel, an extent or an attribute is unknown, or the kernel is not
 /// launched at these extents; [`Error::Launch`] with the fault, if there is one.
 pub fn profile(kernel: &str, given: &Shape, arch: SimArch) -> Result<Profile> {
     let entry = find(kernel)?;
-    let study = studies::of(entry)?;
-    let operation = registry::find(study.work.operation())?;
-    let shape = inputs::complete(operation, study, given)?;
+    let found = targets().find(|(_, target)| target.kernel == entry.name);
+    let (operation, target) = found.ok_or_else(|| {
+        Error::Config(format!("{kernel} is no profile target of any operation's spec.rs in src/ops/"))
+    })?;
+    let shape = inputs::complete(operation, target, given)?;
     let log = LaunchLog::default();
     let (device, _) = Device::sim(arch, Some(log.clone()))?;
-    let arguments = operation.random_inputs(&inputs::input_shape(operation, &shape), &device, 0)?;
-    match study.work {
-        Work::Operation(_) => drop(operation.run(&mut Tape::no_grad(), &arguments)?),
-        Work::Rung(name, rung) => drop(rung.run(name, &arguments)?),
+    let mut arguments = operation.random_inputs(&shape, &device, 0)?;
+    match target.variant {
+        None => drop(operation.run(&mut Tape::no_grad(), &arguments)?),
+        Some(name) => drop(operation.run_variant(operation.variant(name)?, &mut arguments)?),
     }
     let (launches, others): (Vec<_>, Vec<_>) =
         log.take().into_iter().partition(|launch| launch.entry.name == entry.name);
     if launches.is_empty() {
         return Err(Error::Config(format!(
             "{} does not launch {kernel} at {shape}\n  help: without --shape it does, at {}",
-            operation.name, study.shape
+            operation.name, target.shape
         )));
     }
     Ok(Profile { entry, operation: operation.name, shape, arch, launches, others })

@@ -4,12 +4,10 @@
 //! in its metadata, how far the run had come. Random numbers need no state: they are a function of
 //! the seed and the position.
 
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::{FileTensors, Metadata, read_tensors, write_tensors};
 use crate::nn::{ResNet, state};
 use crate::optim::Optimizer;
-use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -83,20 +81,14 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Config`] naming the first tensor that does not fit.
-    pub fn restore(
-        &self,
-        net: &mut ResNet,
-        optimizer: &mut Optimizer,
-        device: &Device,
-        dtype: DType,
-    ) -> Result<()> {
-        state::restore(net, &self.part("model."), device, dtype)?;
+    pub fn restore(&self, net: &mut ResNet, optimizer: &mut Optimizer) -> Result<()> {
+        state::restore(net, &self.part("model."))?;
         let velocities = self.part("velocity.");
         for (name, velocity) in optimizer.velocities(net) {
             let file = velocities
                 .get(&name)
                 .ok_or_else(|| Error::Config(format!("the checkpoint has no velocity of {name}")))?;
-            *velocity = state::load_like(velocity, file, device, dtype)
+            *velocity = state::load_like(velocity, file)
                 .map_err(|why| Error::Config(format!("the velocity of {name}: {why}")))?;
         }
         Ok(())

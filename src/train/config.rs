@@ -4,7 +4,7 @@ use crate::data::{Wanted, transforms};
 use crate::device::{Device, DeviceChoice};
 use crate::error::{Error, Result};
 use crate::ops::augment::Normalization;
-use crate::ops::conv3x3::Products;
+use crate::ops::math::MathMode;
 use crate::ops::sgd::Sgd;
 use crate::optim::schedule::OneCycle;
 use crate::tensor::DType;
@@ -114,6 +114,9 @@ pub enum Precision {
     F32,
     /// 32-bit floats, whose convolutions multiply on tensor cores: rounded to 10 bits of mantissa. GPU only.
     Tf32,
+    /// Activations and filters as 16-bit floats (bfloat16); parameters, statistics and sums 32-bit. CPU
+    /// only so far.
+    Bf16,
     /// 64-bit floats throughout; CPU only.
     F64,
 }
@@ -132,6 +135,7 @@ impl Precision {
     pub fn dtype(self) -> DType {
         match self {
             Precision::F32 | Precision::Tf32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
             Precision::F64 => DType::F64,
         }
     }
@@ -145,6 +149,9 @@ impl Precision {
             (Precision::Tf32, Device::Cpu) => {
                 ("tf32 is what a GPU's tensor cores multiply in", "cuda or sim")
             }
+            (Precision::Bf16, Device::Gpu(_)) => {
+                ("bf16 trains on the CPU so far; the kernels are f32", "cpu")
+            }
             (Precision::F64, Device::Gpu(_)) => ("f64 is for the CPU; the kernels are f32", "cpu"),
             _ => return Ok(()),
         };
@@ -152,10 +159,10 @@ impl Precision {
     }
 
     /// How the convolutions multiply.
-    pub fn products(self) -> Products {
+    pub fn math(self) -> MathMode {
         match self {
-            Precision::F32 | Precision::F64 => Products::F32,
-            Precision::Tf32 => Products::Tf32,
+            Precision::F32 | Precision::Bf16 | Precision::F64 => MathMode::F32,
+            Precision::Tf32 => MathMode::Tf32,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::ops::sgd::Sgd;
 use crate::ops::softmax_nll::softmax_nll;
 use crate::optim::{Optimizer, parameters};
 use crate::tape::Tape;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::Tensor;
 use safetensors::Dtype;
 use std::time::Instant;
 
@@ -142,10 +142,7 @@ impl Rows {
         let size = CHANNELS * Self::PIXELS;
         let images = rows().flat_map(|row| &self.images[row * size..(row + 1) * size]).copied();
         let shape = [count, SIDE, SIDE, CHANNELS];
-        let x = match net.dtype() {
-            DType::F64 => Tensor::from_vec(device, images.collect::<Vec<f64>>(), &shape)?,
-            _ => Tensor::from_vec(device, images.map(|p| p as f32).collect(), &shape)?,
-        };
+        let x = Tensor::from_f64(device, net.dtype(), images.collect(), &shape)?;
         let labels = Tensor::from_vec(device, rows().map(|row| self.labels[row]).collect(), &[count])?;
         Ok((x, labels))
     }

@@ -58,7 +58,6 @@ pub struct Outcome {
 /// A training run.
 pub struct Trainer {
     config: TrainConfig,
-    device: Device,
     dtype: DType,
     train: Images,
     test: Images,
@@ -75,19 +74,18 @@ impl Trainer {
     ///
     /// # Errors
     /// What the device reports when it has no room.
-    pub fn new(config: TrainConfig, device: Device, data: &Splits, run: RunDir) -> Result<Trainer> {
+    pub fn new(config: TrainConfig, device: &Device, data: &Splits, run: RunDir) -> Result<Trainer> {
         let dtype = config.precision.dtype();
-        let net = ResNet::new(&device, dtype, config.width, config.seed)?;
-        let mut net = net.with_products(config.precision.products());
+        let net = ResNet::new(device, dtype, config.width, config.seed)?;
+        let mut net = net.with_math(config.precision.math());
         Ok(Trainer {
-            train: Images::new(&device, &data.train, config.limit)?,
-            test: Images::new(&device, &data.test, config.test_limit)?,
+            train: Images::new(device, &data.train, config.limit)?,
+            test: Images::new(device, &data.test, config.test_limit)?,
             classes: data.train.classes.clone(),
             optimizer: Optimizer::new(config.sgd(), &mut net)?,
             progress: Progress::default(),
             steps: Steps::new(&config),
             config,
-            device,
             dtype,
             net,
             run,
@@ -113,9 +111,7 @@ impl Trainer {
         let checkpoint = Checkpoint::read(&path).map_err(damaged)?;
         // A step recorded before would work on the tensors that are replaced here.
         self.steps = Steps::new(&self.config);
-        checkpoint
-            .restore(&mut self.net, &mut self.optimizer, &self.device, self.dtype)
-            .map_err(|e| damaged(e.about_file(&path)))?;
+        checkpoint.restore(&mut self.net, &mut self.optimizer).map_err(|e| damaged(e.about_file(&path)))?;
         self.progress = checkpoint.progress;
         Ok(())
     }

@@ -35,6 +35,7 @@ fn of_a_run_are_refused() {
     rejects("--name a/b", &["--name is `a/b`"]);
     rejects("--precision f8", &["--precision"]);
     rejects("--precision tf32 --device cpu", &["tf32", "--device cuda or sim"]);
+    rejects("--precision bf16 --device sim", &["bf16", "--device cpu"]);
     rejects("--device tpu", &["--device"]);
     rejects("--data mnist", &["--data"]);
 }

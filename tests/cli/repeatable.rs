@@ -22,6 +22,19 @@ fn one_seed_gives_one_run() {
 }
 
 #[test]
+fn bf16_gives_one_run_for_a_seed_and_not_that_of_f32() {
+    let (folder, a) = scratch();
+    let [b, single] = ["b", "single"].map(|name| folder.path().join(name));
+    run(train(&a).args(["--precision", "bf16"])).succeeded();
+    run(train(&b).args(["--precision", "bf16"])).succeeded();
+    assert_same_results(&a, &b);
+    assert_eq!(metrics(&a, "step").len(), 24);
+
+    run(&mut train(&single)).succeeded();
+    assert_ne!(metrics(&a, "step"), metrics(&single, "step"));
+}
+
+#[test]
 fn number_of_threads_changes_nothing() {
     let (folder, one) = scratch();
     let three = folder.path().join("three");

@@ -15,7 +15,7 @@ mod rungs;
 mod simulator;
 
 use cugrad::device::{Gpu, SimArch};
-use cugrad::ops::registry::Arguments;
+use cugrad::ops::spec::Arguments;
 use cugrad::{Device, Error, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;

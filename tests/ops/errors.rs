@@ -1,6 +1,7 @@
 //! Wrong use: each error has the right kind, and its message the words that help.
 
-use cugrad::ops::registry::{self, Arguments};
+use cugrad::ops::registry;
+use cugrad::ops::spec::Arguments;
 use cugrad::{DType, Device, Error, Tape, Tensor};
 
 enum Kind {

@@ -4,7 +4,8 @@ use crate::common::cases::{floats, reals};
 use crate::common::compare::{assert_close, relative_error};
 use cugrad::ops::augment::{Normalization, UNCHANGED, augment};
 use cugrad::ops::batchnorm::{self, Epilogue, Statistics, batchnorm};
-use cugrad::ops::conv3x3::{self, Products, conv3x3};
+use cugrad::ops::conv3x3::{self, conv3x3};
+use cugrad::ops::math::MathMode;
 use cugrad::ops::maxpool;
 use cugrad::ops::metrics;
 use cugrad::ops::relu::relu;
@@ -37,11 +38,11 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
 fn dgrad_and_wgrad_are_adjoints_of_fprop() {
     for [n, h, w, c, k] in [[2, 5, 7, 3, 4], [1, 1, 1, 1, 1], [3, 8, 8, 16, 9], [1, 2, 9, 17, 8]] {
         let (x, filter, dy) = (random(&[n, h, w, c], 1), random(&[k, 3, 3, c], 2), random(&[n, h, w, k], 3));
-        let y = conv3x3(&mut Tape::no_grad(), &x, &filter, None, Products::F32).unwrap();
+        let y = conv3x3(&mut Tape::no_grad(), &x, &filter, None, MathMode::F32).unwrap();
         let value = dot(&y, &dy);
         let scale = dot(&y, &y).sqrt() * dot(&dy, &dy).sqrt();
-        let by_dgrad = dot(&x, &conv3x3::dgrad(&dy, &filter, Products::F32, Destination::New).unwrap());
-        let by_wgrad = dot(&filter, &conv3x3::wgrad(&x, &dy, Products::F32, Destination::New).unwrap());
+        let by_dgrad = dot(&x, &conv3x3::dgrad(&dy, &filter, MathMode::F32, Destination::New).unwrap());
+        let by_wgrad = dot(&filter, &conv3x3::wgrad(&x, &dy, MathMode::F32, Destination::New).unwrap());
         assert!((value - by_dgrad).abs() < 1e-13 * scale, "{value} {by_dgrad}");
         assert!((value - by_wgrad).abs() < 1e-13 * scale, "{value} {by_wgrad}");
     }
@@ -108,7 +109,7 @@ fn batch_normalisation_hides_a_bias_before_it() {
     let bias = random(&[5], 3).with_grad();
     let (gamma, beta) = (random(&[5], 4), random(&[5], 5));
     let mut tape = Tape::recording();
-    let y = conv3x3(&mut tape, &x, &filter, Some(&bias), Products::F32).unwrap();
+    let y = conv3x3(&mut tape, &x, &filter, Some(&bias), MathMode::F32).unwrap();
     let (y, _) = batchnorm(&mut tape, &y, &gamma, &beta, 1e-5, Statistics::Batch, Epilogue::None).unwrap();
     let gradients = tape.backward_from(&y, random(&[2, 4, 4, 5], 6)).unwrap();
     for d in gradients.get(&bias).unwrap().cpu::<f64>().unwrap() {

@@ -1,7 +1,7 @@
 //! The operations written a second time, straight from their definitions, in f64: what the CPU side
 //! is held against. Slow, and sharing no code with it.
 
-use cugrad::ops::registry::Arguments;
+use cugrad::ops::spec::Arguments;
 
 /// The outputs of the operation `op`, in the registry's order.
 pub fn reference(op: &str, arguments: &Arguments) -> Vec<Vec<f64>> {

@@ -2,8 +2,9 @@
 
 use crate::common::cases::{floats, reals};
 use crate::common::compare::relative_error;
-use cugrad::ops::conv3x3::{Products, conv3x3};
+use cugrad::ops::conv3x3::conv3x3;
 use cugrad::ops::linear::linear;
+use cugrad::ops::math::MathMode;
 use cugrad::ops::relu::relu;
 use cugrad::ops::residual_add::residual_add;
 use cugrad::{DType, Error, Tape, Tensor};
@@ -34,7 +35,7 @@ fn a_tensor_used_several_times_gets_the_sum() {
 fn no_grad_records_nothing() {
     let (x, filter) = (random(&[1, 3, 3, 2], 1).with_grad(), random(&[2, 3, 3, 2], 2).with_grad());
     let mut tape = Tape::no_grad();
-    let y = conv3x3(&mut tape, &x, &filter, None, Products::F32).unwrap();
+    let y = conv3x3(&mut tape, &x, &filter, None, MathMode::F32).unwrap();
     assert!(!y.requires_grad());
     let dy = random(y.shape(), 3);
     let gradients = tape.backward_from(&y, dy).unwrap();

@@ -38,7 +38,7 @@ fn two_epochs_on_a_few_drawn_images_learn() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunDir::create(Some(&folder.path().join("run")), &config).unwrap();
     let mut epochs = Epochs::default();
-    let mut trainer = Trainer::new(config.checked().unwrap(), sim(), &splits, run).unwrap();
+    let mut trainer = Trainer::new(config.checked().unwrap(), &sim(), &splits, run).unwrap();
     let outcome = trainer.train(&mut epochs, &AtomicBool::new(false)).unwrap();
 
     let [first, second] = &epochs.0[..] else { panic!("two epochs, not {}", epochs.0.len()) };

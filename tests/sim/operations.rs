@@ -1,12 +1,12 @@
 //! Every operation and every rung of the ladder, by the kernels, against the definitions in f64.
 
-use crate::common::cases::{CASES, Case, LARGE_CASES};
+use crate::common::cases::{Case, large_cases, small_cases};
 use crate::common::compare::relative_error;
 use crate::logged_sim;
 use crate::reference::reference;
 use crate::rungs::{rounded, rungs};
-use cugrad::ops::conv3x3::Products;
-use cugrad::ops::registry::Arguments;
+use cugrad::ops::math::MathMode;
+use cugrad::ops::spec::Arguments;
 use cugrad::{DType, Device, Result, Tape, Tensor};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -24,15 +24,17 @@ struct Outcome {
 static OUTCOME: LazyLock<Outcome> = LazyLock::new(|| {
     let (device, log) = logged_sim();
     let mut failures = Vec::new();
-    for case in CASES.iter().chain(LARGE_CASES) {
-        let operation = case.operation();
-        check(&device, case, &case.to_string(), Products::F32, &mut failures, |arguments| {
+    for case in small_cases().iter().chain(&large_cases()) {
+        let operation = case.operation;
+        check(&device, case, &case.to_string(), MathMode::F32, &mut failures, |arguments| {
             let mut got = operation.run(&mut Tape::no_grad(), arguments)?;
             Ok(operation.outputs.iter().filter_map(|output| got.remove(output.name)).collect())
         });
         for rung in rungs(case) {
-            let what = format!("rung {} of {case}", rung.name());
-            check(&device, case, &what, rung.products(), &mut failures, |a| Ok(vec![rung.run(case.op, a)?]));
+            let what = format!("rung {} of {case}", rung.name);
+            check(&device, case, &what, rung.math, &mut failures, |a| {
+                Ok(vec![operation.run_variant(rung, &mut a.clone())?])
+            });
         }
     }
     Outcome { failures, launched: log.take().iter().map(|launch| launch.entry.name).collect() }
@@ -45,15 +47,15 @@ fn check(
     device: &Device,
     case: &Case,
     what: &str,
-    products: Products,
+    math: MathMode,
     failures: &mut Vec<String>,
     run: impl Fn(&Arguments) -> Result<Vec<Tensor>>,
 ) {
-    let mut want = reference(case.op, &rounded(case.arguments(DType::F64, 3), products));
+    let mut want = reference(case.operation.name, &rounded(case.arguments(DType::F64, 3), math));
     let mut arguments = case.arguments(DType::F32, 3);
     compare(device, case, what, &arguments, &want, failures, &run);
     if let Some((name, earlier)) = case.earlier_gradient(DType::F32, 4) {
-        let outputs = case.operation().outputs.iter().zip(&mut want);
+        let outputs = case.operation.outputs.iter().zip(&mut want);
         for (_, want) in outputs.filter(|(output, _)| output.name == name) {
             want.iter_mut().zip(earlier.to_f64_vec().unwrap()).for_each(|(want, earlier)| *want += earlier);
         }
@@ -82,7 +84,7 @@ fn compare(
         Err(error) => failures.push(format!("{what}: {error}")),
         Ok(got) => {
             assert_eq!(got.len(), want.len(), "{what}: outputs");
-            for ((got, want), output) in got.iter().zip(want).zip(case.operation().outputs) {
+            for ((got, want), output) in got.iter().zip(want).zip(case.operation.outputs) {
                 let error = relative_error(got, want);
                 // Written so that a NaN fails, too.
                 if !matches!(error.partial_cmp(&TOLERANCE), Some(std::cmp::Ordering::Less)) {
@@ -105,5 +107,5 @@ fn every_kernel_is_launched_by_a_case() {
     let missed =
         crate::kernels_of_operations().map(|entry| entry.name).filter(|name| !launched.contains(name));
     let missed: Vec<&str> = missed.collect();
-    assert!(missed.is_empty(), "no case launches {}: add one to tests/common/cases.rs", missed.join(", "));
+    assert!(missed.is_empty(), "no case launches {}: add one to the tests in its spec.rs", missed.join(", "));
 }

@@ -1,11 +1,11 @@
-//! Every kernel can be studied.
+//! Every kernel can be profiled.
 
 use cugrad::Error;
 use cugrad::device::{SimArch, kernels};
-use cugrad::profile::{STUDIES, Shape, profile};
+use cugrad::profile::{Shape, profile, targets};
 
 #[test]
-fn every_kernel_has_a_study_that_launches_it() {
+fn every_kernel_is_a_target_that_is_launched() {
     for entry in crate::kernels_of_operations() {
         let profile =
             profile(entry.name, &Shape::default(), SimArch::Sm90a).unwrap_or_else(|e| panic!("{e}"));
@@ -20,9 +20,9 @@ fn every_kernel_has_a_study_that_launches_it() {
 }
 
 #[test]
-fn every_study_is_of_a_kernel() {
-    for study in STUDIES {
-        assert!(kernels::ALL.iter().any(|entry| entry.name == study.kernel), "{}", study.kernel);
+fn every_target_is_a_kernel() {
+    for (_, target) in targets() {
+        assert!(kernels::ALL.iter().any(|entry| entry.name == target.kernel), "{}", target.kernel);
     }
 }
 
@@ -45,6 +45,7 @@ fn wrong_names_are_answered_with_the_right_ones() {
     assert!(error("conv", "").contains("conv3x3_fprop"));
     let unknown = error("conv3x3_fprop", "z=3");
     assert!(unknown.contains('z') && unknown.contains("n=2,h=8,w=8,c=16,k=32"), "{unknown}");
+    assert!(error("conv3x3_fprop", "filter=none").contains("has no extent or attribute filter"));
     let whole = error("conv3x3_wgrad_sum", "n=1,h=2,w=2");
     assert!(whole.contains("does not launch conv3x3_wgrad_sum"), "{whole}");
 }

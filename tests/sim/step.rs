@@ -6,7 +6,7 @@ use crate::{logged_sim, sim};
 use cugrad::data::transforms::{CIFAR10, rows};
 use cugrad::data::{Batch, Images, embedded};
 use cugrad::nn::{Mode, ResNet};
-use cugrad::ops::conv3x3::Products;
+use cugrad::ops::math::MathMode;
 use cugrad::ops::sgd::Sgd;
 use cugrad::ops::softmax_nll::softmax_nll;
 use cugrad::optim::{Optimizer, parameters};
@@ -45,9 +45,9 @@ fn forward_and_back(net: &mut ResNet, batch: &Batch) -> Result<(Tensor, Gradient
 }
 
 /// A step on `device`: its loss, gradients, the state after it, and what that says in eval mode.
-fn step_on(device: &Device, products: Products) -> Numbers {
+fn step_on(device: &Device, math: MathMode) -> Numbers {
     let batch = batch(device);
-    let mut net = network(device).with_products(products);
+    let mut net = network(device).with_math(math);
     let mut optimizer = Optimizer::new(SGD, &mut net).unwrap();
     let (loss, gradients) = forward_and_back(&mut net, &batch).unwrap();
     let mut numbers = Numbers::from([("loss".to_string(), loss.to_f64_vec().unwrap())]);
@@ -71,7 +71,7 @@ fn is_zero_in_truth(name: &str) -> bool {
 
 #[test]
 fn a_step_equals_the_cpus() {
-    let (got, want) = (step_on(&sim(), Products::F32), step_on(&Device::Cpu, Products::F32));
+    let (got, want) = (step_on(&sim(), MathMode::F32), step_on(&Device::Cpu, MathMode::F32));
     assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
     for (name, want) in &want {
         let got = &got[name];
@@ -87,11 +87,11 @@ fn a_step_equals_the_cpus() {
 #[test]
 fn a_step_on_tensor_cores_is_as_close_as_tf32() {
     let (device, log) = logged_sim();
-    let (got, want) = (step_on(&device, Products::Tf32), step_on(&Device::Cpu, Products::F32));
+    let (got, want) = (step_on(&device, MathMode::Tf32), step_on(&Device::Cpu, MathMode::F32));
     let launched = |name: &str| log.take().iter().filter(|launch| launch.entry.name == name).count();
     // All seven convolutions but prep's, whose 3 channels stay on rung 2; forward in training and eval.
     assert_eq!(launched("conv3x3_fprop_mma"), 2 * 7);
-    assert_eq!(got, step_on(&sim(), Products::Tf32), "the same work gives the same bits");
+    assert_eq!(got, step_on(&sim(), MathMode::Tf32), "the same work gives the same bits");
     for (name, want) in want.iter().filter(|(name, _)| !is_zero_in_truth(name)) {
         // With four images, a few ReLUs that fall on the other side of their kink show in a gradient.
         let allowed = match name.as_str() {

@@ -1,9 +1,9 @@
 //! No kernel is left out: each has a benchmark and a place in the documentation, besides the test of
-//! its numbers (`operations`), its study (`profile`) and its row of counts (`counters`).
+//! its numbers (`operations`), its profile (`profile`) and its row of counts (`counters`).
 
 use cugrad::bench::{Case, cases};
 use cugrad::device::kernels;
-use cugrad::profile::{STUDIES, Work};
+use cugrad::profile::targets;
 use std::fs;
 
 /// A file of the repository.
@@ -12,25 +12,21 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// Whether `case` runs the kernel called `name`: it measures the operation, or the rung of the
-/// ladder, that the kernel's study runs, which a test of `profile` shows to launch it.
+/// Whether `case` runs the kernel called `name`: it measures what the kernel is profiled by, which a
+/// test of `profile` shows to launch it.
 fn measures(case: &Case, name: &str) -> bool {
-    let study = STUDIES.iter().find(|study| study.kernel == name);
-    match study.map(|study| study.work) {
-        Some(Work::Operation(operation)) => case.rung.is_none() && case.operation() == operation,
-        Some(Work::Rung(operation, _)) => {
-            case.operation() == operation && case.rung.is_some_and(|rung| name.ends_with(rung))
-        }
-        None => false,
-    }
+    let target = targets().find(|(_, target)| target.kernel == name);
+    target.is_some_and(|(operation, target)| {
+        case.operation.name == operation.name && case.rung() == target.variant
+    })
 }
 
 #[test]
 fn every_kernel_has_a_benchmark() {
-    let cases = cases(1);
+    let cases = cases(1).unwrap();
     for entry in crate::kernels_of_operations() {
         let is_measured = cases.iter().any(|case| measures(case, entry.name));
-        assert!(is_measured, "{} has no benchmark: add a row to src/bench/cases.rs", entry.name);
+        assert!(is_measured, "{} has no benchmark: add a layer to its operation's spec.rs", entry.name);
     }
 }
 

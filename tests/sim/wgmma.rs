@@ -8,7 +8,7 @@ use crate::reference::reference;
 use crate::{logged_sim, sim};
 use cugrad::device::{Device, Gpu, GpuBuffer};
 use cugrad::ops::conv3x3::{Conv3x3Shape, wgmma};
-use cugrad::ops::registry::Arguments;
+use cugrad::ops::spec::Arguments;
 use cugrad::random::{Purpose, Stream};
 use cugrad::{Result, Tensor};
 use half::bf16;

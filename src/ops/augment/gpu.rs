@@ -4,7 +4,7 @@ use super::{AugmentShape, OP};
 use crate::device::driver::Grid;
 use crate::device::kernels::augment::{AugmentApply, BLOCK_THREADS, IMAGE_ELEMENTS};
 use crate::error::Result;
-use crate::ops::index32;
+use crate::ops::check::index32;
 use crate::tensor::{Tensor, gpu_of};
 
 /// x = the picked images: cropped, flipped, cut and normalised

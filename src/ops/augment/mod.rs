@@ -2,11 +2,15 @@
 
 pub mod cpu;
 mod gpu;
+pub mod spec;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ops::{expect_alike, expect_dtype, expect_shape, extents, with_real};
+use crate::ops::check::{Operands, expect_dtype, expect_shape, extents, with_real};
+use crate::ops::on_cpu::{Target, write};
 use crate::tensor::{DType, Tensor};
+use std::ops::Range;
+use std::slice;
 
 const OP: &str = "augment";
 
@@ -20,6 +24,12 @@ pub const PADDING: usize = 4;
 pub const HOLE: usize = 8;
 /// Numbers chosen for an image: crop_y, crop_x, flip, hole_y, hole_x.
 pub const CHOICES: usize = 5;
+/// Where the numbers of [`CHOICES`] lie.
+pub const CHOICE_RANGES: [Range<i32>; CHOICES] = {
+    const CROP: Range<i32> = 0..2 * PADDING as i32 + 1;
+    const CENTRE: Range<i32> = -1..SIDE as i32;
+    [CROP, CROP, 0..2, CENTRE, CENTRE]
+};
 /// The choices that leave an image as it is.
 pub const UNCHANGED: [i32; CHOICES] = [PADDING as i32, PADDING as i32, 0, -1, -1];
 
@@ -50,8 +60,8 @@ pub struct Normalization {
 /// # Errors
 /// [`Error::Shape`] names both shapes; [`Error::Operand`] when types or devices differ, and on the
 /// CPU when an index or a choice is out of range (the kernel trusts them: who makes them checks them,
-/// as [`crate::data::Images::draw`] does, while they are on the host); [`Error::Config`] when a deviation is not above 0;
-/// [`Error::Launch`] names the kernel.
+/// as [`crate::data::Images::draw`] does, while they are on the host); [`Error::Config`] when a deviation is
+/// not above 0; [`Error::Launch`] names the kernel.
 ///
 /// Source: `kernels/augment/`.
 pub fn augment(
@@ -74,16 +84,14 @@ pub fn augment(
     }
     let (s, &Normalization { mean, std }) = (AugmentShape { n }, normalization);
     let mut x = Tensor::empty(&device, dtype, &[n, SIDE, SIDE, CHANNELS])?;
-    expect_alike(OP, &[("x", &x)])?;
+    Operands::stored_as(OP, "x", &x)?;
     match device {
         Device::Cpu => with_real!(OP, dtype, T => {
             let (index, choices) = (index.cpu()?, choices.cpu()?);
-            expect_in_range("index", index, &[(0, count as i32 - 1)])?;
-            let crop = (0, 2 * PADDING as i32);
-            let hole = (-1, SIDE as i32 - 1);
-            expect_in_range("choices", choices, &[crop, crop, (0, 1), hole, hole])?;
-            cpu::apply::<T>(&s, images.cpu()?, index, choices, mean, std, x.cpu_mut()?);
-            Ok(())
+            expect_in_range("index", index, slice::from_ref(&(0..count as i32)))?;
+            expect_in_range("choices", choices, &CHOICE_RANGES)?;
+            let images = images.cpu()?;
+            write([Target::over(&mut x)], |[x]| cpu::apply::<T>(&s, images, index, choices, mean, std, x))
         })?,
         Device::Gpu(_) => gpu::apply(&s, images, index, choices, mean, std, &mut x)?,
     }
@@ -91,13 +99,13 @@ pub fn augment(
 }
 
 /// Checks that the values, in rows of as many columns as `ranges`, lie in their column's range.
-fn expect_in_range(name: &str, values: &[i32], ranges: &[(i32, i32)]) -> Result<()> {
+fn expect_in_range(name: &str, values: &[i32], ranges: &[Range<i32>]) -> Result<()> {
     for (row, values) in values.chunks_exact(ranges.len()).enumerate() {
-        for (column, (value, &(low, high))) in values.iter().zip(ranges).enumerate() {
-            if !(low..=high).contains(value) {
+        for (column, (value, range)) in values.iter().zip(ranges).enumerate() {
+            if !range.contains(value) {
                 return Err(Error::Operand {
                     op: OP,
-                    expected: format!("{name}[{row},{column}] in {low}..={high}"),
+                    expected: format!("{name}[{row},{column}] in {}..{}", range.start, range.end),
                     found: format!("{value}"),
                 });
             }

@@ -9,7 +9,9 @@ use crate::device::kernels::batchnorm::{
 };
 use crate::device::{Gpu, GpuBuffer};
 use crate::error::Result;
-use crate::ops::{Gradient, columns::Columns, index32};
+use crate::ops::check::index32;
+use crate::ops::columns::Columns;
+use crate::ops::gradient::Gradient;
 use crate::tensor::{Tensor, gpu_of};
 use std::sync::Arc;
 

@@ -2,10 +2,14 @@
 
 pub mod cpu;
 mod gpu;
+pub mod spec;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, extents, residual_add, with_real};
+use crate::ops::check::{Operands, expect_shape, extents, with_real};
+use crate::ops::gradient::Gradient;
+use crate::ops::on_cpu::{Target, read, write};
+use crate::ops::residual_add;
 use crate::tape::{Destination, Gradients, Tape};
 use crate::tensor::Tensor;
 
@@ -30,7 +34,7 @@ impl BatchNormShape {
     fn checked(x: &Tensor, channels: &[(&str, &Tensor)]) -> Result<BatchNormShape> {
         let s = BatchNormShape::of(x)?;
         for &(name, t) in channels {
-            expect_alike(OP, &[("x", x), (name, t)])?;
+            Operands::stored_as(OP, "x", x)?.wide(name, t)?;
             expect_shape(OP, &format!("{name} [C] ="), t, &[s.c])?;
         }
         Ok(s)
@@ -115,8 +119,8 @@ pub struct BatchNormGradients {
 /// Batch normalisation, `bn(x) = (x - mean) / sqrt(var + eps) * gamma + beta`, then what `epilogue`
 /// says: nothing, a ReLU, or a ReLU and the addition of a residual.
 ///
-/// `x`, `residual` and `y [N,H,W,C]`; `gamma`, `beta`, `mean`, `var [C]`. Returns, with y, the batch's
-/// statistics if those were used, for [`update_running`]. Equal to the composition with
+/// `x`, `residual` and `y [N,H,W,C]` of one type; `gamma`, `beta`, `mean`, `var [C]` of the same, or f32
+/// beside bf16. Returns, with y, the batch's statistics if those were used, for [`update_running`]. Equal to the composition with
 /// [`crate::ops::relu`] and [`crate::ops::residual_add`], but one pass over memory, and it keeps only
 /// `x` for the gradient.
 ///
@@ -141,7 +145,7 @@ pub fn batchnorm(
     let s = BatchNormShape::checked(x, &[("gamma", gamma), ("beta", beta)])?;
     let residual = epilogue.residual();
     if let Some(residual) = residual {
-        expect_alike(OP, &[("x", x), ("residual", residual)])?;
+        Operands::stored_as(OP, "x", x)?.stored("residual", residual)?;
         expect_shape(OP, "residual as x is:", residual, x.shape())?;
     }
     let (statistics, computed) = resolve(x, statistics)?;
@@ -156,9 +160,8 @@ pub fn batchnorm(
     let mut y = x.empty_like(x.shape())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            let residual = residual.map(|residual| residual.cpu()).transpose()?;
-            cpu::apply::<T>(&s, x.cpu()?, &n.on_cpu()?, residual, y.cpu_mut()?);
-            Ok(())
+            let (x, n, residual) = (read(x)?, n.on_cpu()?, residual.map(read).transpose()?);
+            write([Target::over(&mut y)], |[y]| cpu::apply::<T>(&s, &x, &n, residual.as_deref(), y))
         })?,
         Device::Gpu(_) => gpu::apply(&s, x, &n, residual, &mut y)?,
     }
@@ -185,16 +188,16 @@ pub fn dgrad(x: &Tensor, dy: &Tensor, n: &Normalized, dx: Destination) -> Result
     let BatchStatistics { mean, var } = &n.statistics;
     let channels = [("mean", mean), ("var", var), ("gamma", &n.gamma), ("beta", &n.beta)];
     let s = BatchNormShape::checked(x, &channels)?;
-    expect_alike(OP, &[("x", x), ("dy", dy)])?;
+    Operands::stored_as(OP, "x", x)?.stored("dy", dy)?;
     expect_shape(OP, "dy as x is:", dy, x.shape())?;
     let mut dx = Gradient::new(OP, "dx as x is:", dx, x, x.shape())?;
-    let mut dgamma = x.empty_like(&[s.c])?;
-    let mut dbeta = x.empty_like(&[s.c])?;
+    let mut dgamma = per_channel(x, &s)?;
+    let mut dbeta = per_channel(x, &s)?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            let (x, dy, on_cpu) = (x.cpu()?, dy.cpu()?, n.on_cpu()?);
+            let (x, dy, on_cpu) = (read(x)?, read(dy)?, n.on_cpu()?);
             let (dgamma, dbeta) = (dgamma.cpu_mut()?, dbeta.cpu_mut()?);
-            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(&s, x, dy, &on_cpu, n.batch, dx, dgamma, dbeta))
+            write([dx.target()], |[dx]| cpu::dgrad::<T>(&s, &x, &dy, &on_cpu, n.batch, dx, dgamma, dbeta))
         })?,
         Device::Gpu(_) => gpu::dgrad(&s, x, dy, n, &mut dx, &mut dgamma, &mut dbeta)?,
     }
@@ -216,14 +219,14 @@ impl BatchNormGradients {
 /// # Errors
 /// As [`batchnorm`].
 pub fn statistics(x: &Tensor) -> Result<BatchStatistics> {
-    expect_alike(OP, &[("x", x)])?;
+    Operands::stored_as(OP, "x", x)?;
     let s = BatchNormShape::of(x)?;
     expect_several(&s)?;
-    let mut mean = x.empty_like(&[s.c])?;
-    let mut var = x.empty_like(&[s.c])?;
+    let mut mean = per_channel(x, &s)?;
+    let mut var = per_channel(x, &s)?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            cpu::statistics::<T>(&s, x.cpu()?, mean.cpu_mut()?, var.cpu_mut()?);
+            cpu::statistics::<T>(&s, &read(x)?, mean.cpu_mut()?, var.cpu_mut()?);
             Ok(())
         })?,
         Device::Gpu(_) => gpu::statistics(&s, x, &mut mean, &mut var)?,
@@ -247,7 +250,7 @@ pub fn update_running(
     let BatchStatistics { mean, var } = batch;
     let [c] = extents(OP, "mean [C]", mean)?;
     for (name, t) in [("var", var), ("running_mean", &*running_mean), ("running_var", &*running_var)] {
-        expect_alike(OP, &[("mean", mean), (name, t)])?;
+        Operands::wide_as(OP, "mean", mean)?.wide(name, t)?;
         expect_shape(OP, &format!("{name} [C] ="), t, &[c])?;
     }
     let s = BatchNormShape { rows, c };
@@ -260,6 +263,11 @@ pub fn update_running(
         }),
         Device::Gpu(_) => gpu::update_running(&s, mean, var, momentum, running_mean, running_var),
     }
+}
+
+/// Memory for one value of each channel of `x`, in the type of parameters.
+fn per_channel(x: &Tensor, s: &BatchNormShape) -> Result<Tensor> {
+    Tensor::empty(&x.device(), x.dtype().wide(), &[s.c])
 }
 
 /// The statistics to normalise `x` with; the second time if they were computed here.

@@ -1,10 +1,11 @@
-//! The rungs of the convolution's ladder, each by its name: for tests, benchmarks and study. Training
+//! The rungs of the convolution's ladder, each by its name: for tests, benchmarks and the profiler. Training
 //! uses the functions of the parent module, which choose one. GPU only.
 
-use super::{Conv3x3Shape, OP, Products, gpu};
+use super::{Conv3x3Shape, OP, gpu};
 use crate::error::{Error, Result};
-use crate::ops::Gradient;
-use crate::ops::registry::Arguments;
+use crate::ops::gradient::Gradient;
+use crate::ops::math::MathMode;
+use crate::ops::spec::Arguments;
 use crate::tensor::Tensor;
 
 /// A way to compute a convolution and its gradients on a GPU.
@@ -19,19 +20,16 @@ pub enum Rung {
 }
 
 impl Rung {
-    /// All of them, from the bottom.
-    pub const ALL: [Rung; 3] = [Rung::Naive, Rung::Tiled, Rung::Mma];
-
     /// The rung that training uses.
-    pub(super) fn of(products: Products, s: &Conv3x3Shape) -> Rung {
-        match products {
-            Products::Tf32 if Rung::Mma.takes(s) => Rung::Mma,
-            Products::F32 | Products::Tf32 => Rung::Tiled,
+    pub(super) fn of(math: MathMode, s: &Conv3x3Shape) -> Rung {
+        match math {
+            MathMode::Tf32 if Rung::Mma.takes(s) => Rung::Mma,
+            MathMode::F32 | MathMode::Tf32 => Rung::Tiled,
         }
     }
 
     /// Its name, as kernels and benchmarks end in it.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Rung::Naive => "naive",
             Rung::Tiled => "tiled",
@@ -40,10 +38,10 @@ impl Rung {
     }
 
     /// How it multiplies.
-    pub fn products(self) -> Products {
+    pub const fn math(self) -> MathMode {
         match self {
-            Rung::Naive | Rung::Tiled => Products::F32,
-            Rung::Mma => Products::Tf32,
+            Rung::Naive | Rung::Tiled => MathMode::F32,
+            Rung::Mma => MathMode::Tf32,
         }
     }
 
@@ -57,7 +55,7 @@ impl Rung {
     /// # Errors
     /// As [`super::conv3x3`]; [`Error::Operand`] when the operands are not on a GPU, the rung does
     /// not take their shape, or the operation is no pass of the convolution.
-    pub fn run(self, operation: &str, a: &Arguments) -> Result<Tensor> {
+    pub fn run(self, operation: &str, a: &mut Arguments) -> Result<Tensor> {
         match operation {
             "conv3x3_fprop" => {
                 let (x, filter, bias) = (a.tensor("x")?, a.tensor("filter")?, a.optional("bias"));
@@ -67,19 +65,21 @@ impl Rung {
                 Ok(y)
             }
             "conv3x3_dgrad" => {
+                let dx = a.destination("dx");
                 let (dy, filter) = (a.tensor("dy")?, a.tensor("filter")?);
                 let s = Conv3x3Shape::of_dgrad(dy, filter)?;
                 let mut dx =
-                    Gradient::new(OP, "dx [N,H,W,C] =", a.destination("dx"), dy, &self.checked(&s)?.x())?;
+                    Gradient::new(OP, "dx [N,H,W,C] =", dx, dy, &self.checked(&s)?.x())?;
                 gpu::dgrad(self, &s, dy, filter, &mut dx)?;
                 Ok(dx.into_tensor())
             }
             "conv3x3_wgrad" => {
+                let dfilter = a.destination("dfilter");
                 let (x, dy) = (a.tensor("x")?, a.tensor("dy")?);
                 let s = Conv3x3Shape::of_wgrad(x, dy)?;
                 let shape = self.checked(&s)?.filter();
                 let mut dfilter =
-                    Gradient::new(OP, "dfilter [K,3,3,C] =", a.destination("dfilter"), x, &shape)?;
+                    Gradient::of_parameter(OP, "dfilter [K,3,3,C] =", dfilter, x, &shape)?;
                 gpu::wgrad(self, &s, x, dy, &mut dfilter)?;
                 Ok(dfilter.into_tensor())
             }

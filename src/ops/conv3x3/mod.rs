@@ -3,12 +3,16 @@
 pub mod cpu;
 mod gpu;
 pub mod ladder;
+pub mod spec;
 
 pub use gpu::wgmma;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, extents, with_real};
+use crate::ops::check::{Operands, expect_shape, extents, with_real};
+use crate::ops::math::MathMode;
+use crate::ops::gradient::Gradient;
+use crate::ops::on_cpu::{Target, read, write};
 use crate::tape::{Destination, Tape};
 use crate::tensor::Tensor;
 use ladder::Rung;
@@ -30,27 +34,15 @@ pub struct Conv3x3Shape {
     pub k: usize,
 }
 
-/// How a convolution multiplies; its sums are as wide as its tensors either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Products {
-    /// As wide as the tensors.
-    #[default]
-    F32,
-    /// On tensor cores: f32 tensors, whose values are rounded to 10 bits of mantissa where they are
-    /// multiplied. GPU only. Channel counts that are no multiples of 4 are multiplied in f32.
-    Tf32,
-}
-
-impl Products {
-    fn on_cpu(self) -> Result<()> {
-        match self {
-            Products::F32 => Ok(()),
-            Products::Tf32 => Err(Error::Operand {
-                op: OP,
-                expected: "tensors on a GPU, for products in tf32".into(),
-                found: "tensors on the CPU".into(),
-            }),
-        }
+/// Checks that the CPU can multiply as `math` says.
+fn expect_on_cpu(math: MathMode) -> Result<()> {
+    match math {
+        MathMode::F32 => Ok(()),
+        MathMode::Tf32 => Err(Error::Operand {
+            op: OP,
+            expected: "tensors on a GPU, for products in tf32".into(),
+            found: "tensors on the CPU".into(),
+        }),
     }
 }
 
@@ -63,19 +55,19 @@ impl Conv3x3Shape {
     }
 
     fn of_fprop(x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Conv3x3Shape> {
-        expect_alike(OP, &[("x", x), ("filter", filter)])?;
+        let operands = Operands::stored_as(OP, "x", x)?.stored("filter", filter)?;
         let [n, h, w, _] = extents(OP, "x [N,H,W,C]", x)?;
         let s = Conv3x3Shape::of_filter([n, h, w], filter)?;
         expect_shape(OP, "x [N,H,W,C] with the filter's C:", x, &s.x())?;
         if let Some(bias) = bias {
-            expect_alike(OP, &[("x", x), ("bias", bias)])?;
+            operands.wide("bias", bias)?;
             expect_shape(OP, "bias [K] =", bias, &[s.k])?;
         }
         Ok(s)
     }
 
     fn of_dgrad(dy: &Tensor, filter: &Tensor) -> Result<Conv3x3Shape> {
-        expect_alike(OP, &[("dy", dy), ("filter", filter)])?;
+        Operands::stored_as(OP, "dy", dy)?.stored("filter", filter)?;
         let [n, h, w, _] = extents(OP, "dy [N,H,W,K]", dy)?;
         let s = Conv3x3Shape::of_filter([n, h, w], filter)?;
         expect_shape(OP, "dy [N,H,W,K] with the filter's K:", dy, &s.y())?;
@@ -83,7 +75,7 @@ impl Conv3x3Shape {
     }
 
     fn of_wgrad(x: &Tensor, dy: &Tensor) -> Result<Conv3x3Shape> {
-        expect_alike(OP, &[("x", x), ("dy", dy)])?;
+        Operands::stored_as(OP, "x", x)?.stored("dy", dy)?;
         let [n, h, w, c] = extents(OP, "x [N,H,W,C]", x)?;
         let [.., k] = extents::<4>(OP, "dy [N,H,W,K]", dy)?;
         let s = Conv3x3Shape { n, h, w, c, k };
@@ -111,6 +103,7 @@ impl Conv3x3Shape {
 /// 3x3 cross-correlation, stride 1, padding 1.
 ///
 /// `x [N,H,W,C]` and `filter [K,3,3,C]` give `y [N,H,W,K]`; NHWC. `bias [K]` is added if given.
+/// All have one type, but for bf16 the bias and the gradients of filter and bias are f32.
 ///
 /// # Gradient
 /// `dx` by [`dgrad`], `dfilter` by [`wgrad`], `dbias` by [`bias_grad`]; each only if its tensor wants
@@ -126,25 +119,24 @@ pub fn conv3x3(
     x: &Tensor,
     filter: &Tensor,
     bias: Option<&Tensor>,
-    products: Products,
+    math: MathMode,
 ) -> Result<Tensor> {
     let s = Conv3x3Shape::of_fprop(x, filter, bias)?;
     let mut y = x.empty_like(&s.y())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            products.on_cpu()?;
-            let bias = bias.map(|bias| bias.cpu()).transpose()?;
-            cpu::fprop::<T>(&s, x.cpu()?, filter.cpu()?, bias, y.cpu_mut()?);
-            Ok(())
+            expect_on_cpu(math)?;
+            let (x, filter, bias) = (read(x)?, read(filter)?, bias.map(read).transpose()?);
+            write([Target::over(&mut y)], |[y]| cpu::fprop::<T>(&s, &x, &filter, bias.as_deref(), y))
         })?,
-        Device::Gpu(_) => gpu::fprop(Rung::of(products, &s), &s, x, filter, bias, &mut y)?,
+        Device::Gpu(_) => gpu::fprop(Rung::of(math, &s), &s, x, filter, bias, &mut y)?,
     }
 
     let inputs: Vec<&Tensor> = [x, filter].into_iter().chain(bias).collect();
     let (x, filter, bias) = (x.clone(), filter.clone(), bias.cloned());
     Ok(tape.record(&inputs, y, move |dy, gradients| {
-        gradients.add(&x, |dx| dgrad(dy, &filter, products, dx))?;
-        gradients.add(&filter, |dfilter| wgrad(&x, dy, products, dfilter))?;
+        gradients.add(&x, |dx| dgrad(dy, &filter, math, dx))?;
+        gradients.add(&filter, |dfilter| wgrad(&x, dy, math, dfilter))?;
         match bias {
             Some(bias) => gradients.add(&bias, |dbias| bias_grad(dy, dbias)),
             None => Ok(()),
@@ -156,16 +148,16 @@ pub fn conv3x3(
 ///
 /// # Errors
 /// As [`conv3x3`].
-pub fn dgrad(dy: &Tensor, filter: &Tensor, products: Products, dx: Destination) -> Result<Tensor> {
+pub fn dgrad(dy: &Tensor, filter: &Tensor, math: MathMode, dx: Destination) -> Result<Tensor> {
     let s = Conv3x3Shape::of_dgrad(dy, filter)?;
     let mut dx = Gradient::new(OP, "dx [N,H,W,C] =", dx, dy, &s.x())?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
-            products.on_cpu()?;
-            let (dy, filter) = (dy.cpu()?, filter.cpu()?);
-            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(&s, dy, filter, dx))
+            expect_on_cpu(math)?;
+            let (dy, filter) = (read(dy)?, read(filter)?);
+            write([dx.target()], |[dx]| cpu::dgrad::<T>(&s, &dy, &filter, dx))
         })?,
-        Device::Gpu(_) => gpu::dgrad(Rung::of(products, &s), &s, dy, filter, &mut dx)?,
+        Device::Gpu(_) => gpu::dgrad(Rung::of(math, &s), &s, dy, filter, &mut dx)?,
     }
     Ok(dx.into_tensor())
 }
@@ -174,16 +166,16 @@ pub fn dgrad(dy: &Tensor, filter: &Tensor, products: Products, dx: Destination) 
 ///
 /// # Errors
 /// As [`conv3x3`].
-pub fn wgrad(x: &Tensor, dy: &Tensor, products: Products, dfilter: Destination) -> Result<Tensor> {
+pub fn wgrad(x: &Tensor, dy: &Tensor, math: MathMode, dfilter: Destination) -> Result<Tensor> {
     let s = Conv3x3Shape::of_wgrad(x, dy)?;
-    let mut dfilter = Gradient::new(OP, "dfilter [K,3,3,C] =", dfilter, x, &s.filter())?;
+    let mut dfilter = Gradient::of_parameter(OP, "dfilter [K,3,3,C] =", dfilter, x, &s.filter())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            products.on_cpu()?;
-            let (x, dy) = (x.cpu()?, dy.cpu()?);
-            compute_on_cpu([&mut dfilter], |[dfilter]| cpu::wgrad::<T>(&s, x, dy, dfilter))
+            expect_on_cpu(math)?;
+            let (x, dy) = (read(x)?, read(dy)?);
+            write([dfilter.target()], |[dfilter]| cpu::wgrad::<T>(&s, &x, &dy, dfilter))
         })?,
-        Device::Gpu(_) => gpu::wgrad(Rung::of(products, &s), &s, x, dy, &mut dfilter)?,
+        Device::Gpu(_) => gpu::wgrad(Rung::of(math, &s), &s, x, dy, &mut dfilter)?,
     }
     Ok(dfilter.into_tensor())
 }
@@ -193,15 +185,15 @@ pub fn wgrad(x: &Tensor, dy: &Tensor, products: Products, dfilter: Destination) 
 /// # Errors
 /// As [`conv3x3`].
 pub fn bias_grad(dy: &Tensor, dbias: Destination) -> Result<Tensor> {
-    expect_alike(OP, &[("dy", dy)])?;
+    Operands::stored_as(OP, "dy", dy)?;
     let [n, h, w, k] = extents(OP, "dy [N,H,W,K]", dy)?;
     // The sum does not depend on the input's channels.
     let s = Conv3x3Shape { n, h, w, c: 1, k };
-    let mut dbias = Gradient::new(OP, "dbias [K] =", dbias, dy, &[k])?;
+    let mut dbias = Gradient::of_parameter(OP, "dbias [K] =", dbias, dy, &[k])?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
-            let dy = dy.cpu()?;
-            compute_on_cpu([&mut dbias], |[dbias]| cpu::bias_grad::<T>(&s, dy, dbias))
+            let dy = read(dy)?;
+            write([dbias.target()], |[dbias]| cpu::bias_grad::<T>(&s, &dy, dbias))
         })?,
         Device::Gpu(_) => gpu::bias_grad(&s, dy, &mut dbias)?,
     }

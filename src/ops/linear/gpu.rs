@@ -6,7 +6,8 @@ use crate::device::kernels::linear::{
     BLOCK_THREADS, COLUMNS, LinearBiasGrad, LinearDgrad, LinearFprop, LinearWgrad, WARPS,
 };
 use crate::error::Result;
-use crate::ops::{Gradient, index32};
+use crate::ops::check::index32;
+use crate::ops::gradient::{Gradient};
 use crate::tensor::{Tensor, gpu_of};
 
 /// N, C and K, whose products the kernels index by.

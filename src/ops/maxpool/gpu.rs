@@ -4,7 +4,8 @@ use super::{MaxPoolShape, OP};
 use crate::device::driver::Grid;
 use crate::device::kernels::maxpool::{BLOCK_THREADS, MaxpoolDgrad, MaxpoolFprop};
 use crate::error::Result;
-use crate::ops::{Gradient, index32};
+use crate::ops::check::index32;
+use crate::ops::gradient::{Gradient};
 use crate::tensor::{Tensor, gpu_of};
 
 /// The extents that the kernels take: W, C and the window.

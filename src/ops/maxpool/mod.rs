@@ -2,10 +2,13 @@
 
 pub mod cpu;
 mod gpu;
+pub mod spec;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_dtype, expect_shape, extents, with_real};
+use crate::ops::check::{Operands, expect_dtype, expect_shape, extents, with_real};
+use crate::ops::gradient::Gradient;
+use crate::ops::on_cpu::{Target, read, write};
 use crate::tape::{Destination, Tape};
 use crate::tensor::{DType, Tensor};
 
@@ -75,15 +78,15 @@ pub fn maxpool(tape: &mut Tape, x: &Tensor, window: usize) -> Result<Tensor> {
 /// # Errors
 /// As [`maxpool`].
 pub fn fprop(x: &Tensor, window: usize) -> Result<(Tensor, Tensor)> {
-    expect_alike(OP, &[("x", x)])?;
+    Operands::stored_as(OP, "x", x)?;
     let [n, h, w, c] = extents(OP, "x [N,H,W,C]", x)?;
     let s = MaxPoolShape::of(n, h, w, c, window)?;
     let mut y = x.empty_like(&s.y())?;
     let mut argmax = Tensor::empty(&x.device(), DType::U8, &s.y())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            cpu::fprop::<T>(&s, x.cpu()?, y.cpu_mut()?, argmax.cpu_mut()?);
-            Ok(())
+            let (x, argmax) = (read(x)?, argmax.cpu_mut()?);
+            write([Target::over(&mut y)], |[y]| cpu::fprop::<T>(&s, &x, y, argmax))
         })?,
         Device::Gpu(_) => gpu::fprop(&s, x, &mut y, &mut argmax)?,
     }
@@ -96,7 +99,7 @@ pub fn fprop(x: &Tensor, window: usize) -> Result<(Tensor, Tensor)> {
 /// # Errors
 /// As [`maxpool`].
 pub fn dgrad(dy: &Tensor, argmax: &Tensor, window: usize, dx: Destination) -> Result<Tensor> {
-    expect_alike(OP, &[("dy", dy)])?;
+    Operands::stored_as(OP, "dy", dy)?;
     expect_dtype(OP, "argmax", argmax, DType::U8, &dy.device())?;
     let [n, p, q, c] = extents(OP, "dy [N,P,Q,C]", dy)?;
     expect_shape(OP, "argmax as dy is:", argmax, dy.shape())?;
@@ -115,8 +118,8 @@ pub fn dgrad(dy: &Tensor, argmax: &Tensor, window: usize, dx: Destination) -> Re
     let mut dx = Gradient::new(OP, "dx [N,H,W,C] =", dx, dy, &s.x())?;
     match dy.device() {
         Device::Cpu => with_real!(OP, dy.dtype(), T => {
-            let (dy, argmax) = (dy.cpu()?, argmax.cpu()?);
-            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(&s, dy, argmax, dx))
+            let (dy, argmax) = (read(dy)?, argmax.cpu()?);
+            write([dx.target()], |[dx]| cpu::dgrad::<T>(&s, &dy, argmax, dx))
         })?,
         Device::Gpu(_) => gpu::dgrad(&s, dy, argmax, &mut dx)?,
     }

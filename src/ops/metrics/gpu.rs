@@ -4,7 +4,7 @@ use super::OP;
 use crate::device::driver::Grid;
 use crate::device::kernels::metrics::{BLOCK_THREADS, MetricsCorrect};
 use crate::error::Result;
-use crate::ops::index32;
+use crate::ops::check::index32;
 use crate::ops::softmax_nll::SoftmaxNllShape;
 use crate::tensor::{Tensor, gpu_of};
 

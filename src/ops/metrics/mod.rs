@@ -2,11 +2,12 @@
 
 pub mod cpu;
 mod gpu;
+pub mod spec;
 
 use crate::device::Device;
 use crate::error::Result;
 use crate::ops::softmax_nll::SoftmaxNllShape;
-use crate::ops::with_real;
+use crate::ops::check::with_real;
 use crate::tensor::{DType, Tensor};
 
 const OP: &str = "metrics";

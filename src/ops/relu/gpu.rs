@@ -4,7 +4,8 @@ use super::OP;
 use crate::device::driver::Grid;
 use crate::device::kernels::relu::{BLOCK_THREADS, ReluDgrad, ReluFprop, THREAD_ELEMENTS};
 use crate::error::Result;
-use crate::ops::{Gradient, index32};
+use crate::ops::check::index32;
+use crate::ops::gradient::{Gradient};
 use crate::tensor::{Tensor, gpu_of};
 
 fn grid(count: usize) -> Grid {

@@ -2,10 +2,13 @@
 
 pub mod cpu;
 mod gpu;
+pub mod spec;
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_shape, with_real};
+use crate::ops::check::{Operands, expect_shape, with_real};
+use crate::ops::gradient::Gradient;
+use crate::ops::on_cpu::{Target, read, write};
 use crate::tape::{Destination, Tape};
 use crate::tensor::Tensor;
 
@@ -21,12 +24,12 @@ const OP: &str = "relu";
 ///
 /// Source: `kernels/relu/`.
 pub fn relu(tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[("x", x)])?;
+    Operands::stored_as(OP, "x", x)?;
     let mut y = x.empty_like(x.shape())?;
     match x.device() {
         Device::Cpu => with_real!(OP, x.dtype(), T => {
-            cpu::fprop::<T>(x.cpu()?, y.cpu_mut()?);
-            Ok(())
+            let x = read(x)?;
+            write([Target::over(&mut y)], |[y]| cpu::fprop::<T>(&x, y))
         })?,
         Device::Gpu(_) => gpu::fprop(x, &mut y)?,
     }
@@ -39,13 +42,13 @@ pub fn relu(tape: &mut Tape, x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`relu`].
 pub fn dgrad(y: &Tensor, dy: &Tensor, dx: Destination) -> Result<Tensor> {
-    expect_alike(OP, &[("y", y), ("dy", dy)])?;
+    Operands::stored_as(OP, "y", y)?.stored("dy", dy)?;
     expect_shape(OP, "dy", dy, y.shape())?;
     let mut dx = Gradient::new(OP, "dx as y is:", dx, y, y.shape())?;
     match y.device() {
         Device::Cpu => with_real!(OP, y.dtype(), T => {
-            let (y, dy) = (y.cpu()?, dy.cpu()?);
-            compute_on_cpu([&mut dx], |[dx]| cpu::dgrad::<T>(y, dy, dx))
+            let (y, dy) = (read(y)?, read(dy)?);
+            write([dx.target()], |[dx]| cpu::dgrad::<T>(&y, &dy, dx))
         })?,
         Device::Gpu(_) => gpu::dgrad(y, dy, &mut dx)?,
     }

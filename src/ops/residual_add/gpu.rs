@@ -4,7 +4,7 @@ use super::OP;
 use crate::device::driver::Grid;
 use crate::device::kernels::residual_add::{BLOCK_THREADS, ResidualAddFprop, THREAD_ELEMENTS};
 use crate::error::Result;
-use crate::ops::index32;
+use crate::ops::check::index32;
 use crate::tensor::{Tensor, gpu_of};
 
 /// y = a + b

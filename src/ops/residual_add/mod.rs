@@ -2,10 +2,12 @@
 
 pub mod cpu;
 mod gpu;
+pub mod spec;
 
 use crate::device::Device;
 use crate::error::Result;
-use crate::ops::{expect_alike, expect_shape, with_real};
+use crate::ops::check::{Operands, expect_shape, with_real};
+use crate::ops::on_cpu::{Target, read, write};
 use crate::tape::{Destination, Tape};
 use crate::tensor::Tensor;
 
@@ -21,13 +23,13 @@ const OP: &str = "residual_add";
 ///
 /// Source: `kernels/residual_add/`.
 pub fn residual_add(tape: &mut Tape, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    expect_alike(OP, &[("a", a), ("b", b)])?;
+    Operands::stored_as(OP, "a", a)?.stored("b", b)?;
     expect_shape(OP, "b", b, a.shape())?;
     let mut y = a.empty_like(a.shape())?;
     match a.device() {
         Device::Cpu => with_real!(OP, a.dtype(), T => {
-            cpu::fprop::<T>(a.cpu()?, b.cpu()?, y.cpu_mut()?);
-            Ok(())
+            let (a, b) = (read(a)?, read(b)?);
+            write([Target::over(&mut y)], |[y]| cpu::fprop::<T>(&a, &b, y))
         })?,
         Device::Gpu(_) => gpu::fprop(a, b, &mut y)?,
     }

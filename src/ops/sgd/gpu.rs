@@ -4,7 +4,7 @@ use super::{OP, Sgd};
 use crate::device::driver::Grid;
 use crate::device::kernels::sgd::{BLOCK_THREADS, SgdStep};
 use crate::error::Result;
-use crate::ops::index32;
+use crate::ops::check::index32;
 use crate::tensor::{Tensor, gpu_of};
 
 /// One step: velocity and param move

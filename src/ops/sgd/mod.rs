@@ -2,10 +2,11 @@
 
 pub mod cpu;
 mod gpu;
+pub mod spec;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::ops::{expect_alike, expect_shape, with_real};
+use crate::ops::check::{Operands, expect_shape, with_real};
 use crate::tensor::Tensor;
 
 const OP: &str = "sgd";
@@ -36,7 +37,8 @@ pub struct Sgd {
 /// Source: `kernels/sgd/`.
 pub fn step(h: &Sgd, lr: &Tensor, grad: &Tensor, param: &mut Tensor, velocity: &mut Tensor) -> Result<()> {
     expect_sense(h)?;
-    expect_alike(OP, &[("param", param), ("grad", grad), ("velocity", velocity), ("lr", lr)])?;
+    let operands = Operands::wide_as(OP, "param", param)?;
+    operands.wide("grad", grad)?.wide("velocity", velocity)?.wide("lr", lr)?;
     expect_shape(OP, "grad as param is:", grad, param.shape())?;
     expect_shape(OP, "velocity as param is:", velocity, param.shape())?;
     expect_shape(OP, "lr", lr, &[1])?;

@@ -6,7 +6,8 @@ use crate::device::kernels::softmax_nll::{
     BLOCK_THREADS, ROWS, SoftmaxNllDgrad, SoftmaxNllFprop, SoftmaxNllMean,
 };
 use crate::error::Result;
-use crate::ops::{Gradient, index32};
+use crate::ops::check::index32;
+use crate::ops::gradient::{Gradient};
 use crate::tensor::{Tensor, gpu_of};
 
 /// N and K, whose product the kernels index by.

@@ -2,10 +2,13 @@
 
 pub mod cpu;
 mod gpu;
+pub mod spec;
 
 use crate::device::{Device, Real};
 use crate::error::{Error, Result};
-use crate::ops::{Gradient, compute_on_cpu, expect_alike, expect_dtype, expect_shape, extents, with_real};
+use crate::ops::check::{Operands, expect_dtype, expect_shape, extents, with_real};
+use crate::ops::gradient::Gradient;
+use crate::ops::on_cpu::write;
 use crate::tape::{Destination, Tape};
 use crate::tensor::{DType, Tensor};
 
@@ -29,7 +32,7 @@ impl SoftmaxNllShape {
         scores: &Tensor,
         labels: &Tensor,
     ) -> Result<SoftmaxNllShape> {
-        expect_alike(op, &[(name, scores)])?;
+        Operands::wide_as(op, name, scores)?;
         let [n, k] = extents(op, &format!("{name} [N,K]"), scores)?;
         expect_dtype(op, "labels", labels, DType::I32, &scores.device())?;
         expect_shape(op, "labels [N] =", labels, &[n])?;
@@ -105,8 +108,8 @@ pub fn fprop(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Softmax
     Ok(SoftmaxNll { log_probs, losses, loss })
 }
 
-/// The gradient of [`softmax_nll`]'s logits, put into `dlogits [N,K]`, from the `log_probs [N,K]` that [`fprop`] gave
-/// and the loss's gradient `dloss [1]`.
+/// The gradient of [`softmax_nll`]'s logits, put into `dlogits [N,K]`, from the `log_probs [N,K]` that
+/// [`fprop`] gave and the loss's gradient `dloss [1]`.
 ///
 /// # Errors
 /// As [`softmax_nll`].
@@ -118,14 +121,14 @@ pub fn dgrad(
     dlogits: Destination,
 ) -> Result<Tensor> {
     let s = SoftmaxNllShape::checked(OP, "log_probs", log_probs, labels)?;
-    expect_alike(OP, &[("log_probs", log_probs), ("dloss", dloss)])?;
+    Operands::wide_as(OP, "log_probs", log_probs)?.wide("dloss", dloss)?;
     expect_shape(OP, "dloss", dloss, &[1])?;
     expect_fraction(smoothing)?;
     let mut dlogits = Gradient::new(OP, "dlogits [N,K] =", dlogits, log_probs, log_probs.shape())?;
     match log_probs.device() {
         Device::Cpu => with_real!(OP, log_probs.dtype(), T => {
             let (log_probs, labels, dloss) = (log_probs.cpu()?, labels.cpu()?, dloss.cpu()?);
-            compute_on_cpu([&mut dlogits], |[dlogits]| {
+            write([dlogits.target()], |[dlogits]| {
                 cpu::dgrad::<T>(&s, log_probs, labels, T::from_f64(smoothing), dloss, dlogits)
             })
         })?,

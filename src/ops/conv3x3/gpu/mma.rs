@@ -6,7 +6,7 @@ use crate::device::kernels::conv3x3::ladder::mma::{
     BLOCK_COLUMNS, BLOCK_ROWS, BLOCK_THREADS, Conv3x3DgradMma, Conv3x3FpropMma, Conv3x3WgradMma, SLAB_PIXELS,
 };
 use crate::error::Result;
-use crate::ops::Gradient;
+use crate::ops::gradient::Gradient;
 use crate::ops::conv3x3::Conv3x3Shape;
 use crate::tensor::{Tensor, gpu_of};
 

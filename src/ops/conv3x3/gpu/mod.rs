@@ -14,7 +14,9 @@ use crate::device::kernels::conv3x3::{
     wgrad::{BLOCK_THREADS as SUM_THREADS, Conv3x3WgradSum},
 };
 use crate::error::Result;
-use crate::ops::{Gradient, columns::Columns, index32};
+use crate::ops::check::index32;
+use crate::ops::columns::Columns;
+use crate::ops::gradient::Gradient;
 use crate::tensor::{Tensor, gpu_of};
 use std::sync::Arc;
 

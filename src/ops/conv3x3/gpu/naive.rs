@@ -6,7 +6,7 @@ use crate::device::kernels::conv3x3::ladder::naive::{
     BLOCK_THREADS, Conv3x3DgradNaive, Conv3x3FpropNaive, Conv3x3WgradNaive,
 };
 use crate::error::Result;
-use crate::ops::Gradient;
+use crate::ops::gradient::Gradient;
 use crate::ops::conv3x3::Conv3x3Shape;
 use crate::tensor::{Tensor, gpu_of};
 

@@ -8,7 +8,7 @@ use crate::device::kernels::conv3x3::{
     wgrad::{self, Conv3x3Wgrad},
 };
 use crate::error::Result;
-use crate::ops::Gradient;
+use crate::ops::gradient::Gradient;
 use crate::ops::conv3x3::Conv3x3Shape;
 use crate::tensor::{Tensor, gpu_of};
 
