@@ -70,7 +70,7 @@ pub fn all(nvrtc: &Nvrtc, files: &[KernelFile], cache: &Path) -> Result<Vec<Comp
         }
     }
     for (file, compiled) in files.iter().zip(&compiled) {
-        warn_of_spills(file, compiled);
+        warn_of_costs(file, compiled);
     }
     if failures.is_empty() {
         return Ok(compiled);
@@ -194,11 +194,14 @@ impl Compiled {
     }
 }
 
-fn warn_of_spills(file: &KernelFile, compiled: &Compiled) {
+fn warn_of_costs(file: &KernelFile, compiled: &Compiled) {
     for (entry, resources) in &compiled.resources {
-        for (arch, used) in resources.iter().filter(|(_, used)| used.spill_bytes > 0) {
-            let bytes = used.spill_bytes;
-            warn(&format!("kernels/{}: {entry} spills {bytes} bytes of registers on {arch}", file.name));
+        for (arch, used) in resources {
+            let at = format!("kernels/{}: {entry} on {arch}", file.name);
+            if used.spill_bytes > 0 {
+                warn(&format!("{at} spills {} bytes of registers", used.spill_bytes));
+            }
+            used.remarks.iter().for_each(|remark| warn(&format!("{at}: {remark}")));
         }
     }
 }

@@ -141,8 +141,14 @@ fn structure_code(entry: &Entry, compiled: &Compiled) -> String {
             .iter()
             .map(|(arch, used)| {
                 format!(
-                    "        Resources {{ arch: {}, registers: {}, shared_bytes: {}, spill_bytes: {} }},\n",
-                    arch.number, used.registers, used.shared_bytes, used.spill_bytes
+                    "        Resources {{ arch: {}, registers: {}, shared_bytes: {}, spill_bytes: {}, \
+                     stack_bytes: {}, remarks: &{:?} }},\n",
+                    arch.number,
+                    used.registers,
+                    used.shared_bytes,
+                    used.spill_bytes,
+                    used.stack_bytes,
+                    used.remarks
                 )
             })
             .collect(),

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 
 /// What one entry point uses on one architecture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     pub registers: u32,
     pub shared_bytes: u32,
     pub spill_bytes: u32,
+    pub stack_bytes: u32,
+    /// Where the assembler could not do what the source asks for, in its words: wgmma serialised,
+    /// setmaxnreg ignored.
+    pub remarks: Vec<String>,
 }
 
 /// The resources of each entry point that `log` tells of. What the functions it calls spill, which
-/// the report lists after it, counts as its own.
+/// the report lists after it, counts as its own; a remark that names no function is everyone's.
 pub fn parse(log: &str) -> BTreeMap<String, Resources> {
     let mut resources = BTreeMap::<String, Resources>::new();
     let mut entry = None;
@@ -25,6 +29,15 @@ pub fn parse(log: &str) -> BTreeMap<String, Resources> {
         used.registers = used.registers.max(before(" registers"));
         used.shared_bytes = used.shared_bytes.max(before(" bytes smem"));
         used.spill_bytes += before(" bytes spill stores") + before(" bytes spill loads");
+        used.stack_bytes += before(" bytes stack frame");
+    }
+    for remark in
+        log.lines().filter_map(|line| line.split_once(": (C7").map(|(_, text)| format!("(C7{text}")))
+    {
+        let named = remark.split_once("function '").and_then(|(_, name)| name.split('\'').next());
+        for (_, used) in resources.iter_mut().filter(|(name, _)| named.is_none_or(|named| named == *name)) {
+            used.remarks.push(remark.clone());
+        }
     }
     resources
 }

@@ -118,11 +118,26 @@ ptxas info    : Used 30 registers, used 1 barriers, 160 bytes cumulative stack s
 ptxas info    : Function properties for _Z1gf
 ptxas         .     0 bytes stack frame, 4 bytes spill stores, 4 bytes spill loads";
     let resources = report::parse(log);
-    let of =
-        |registers, shared_bytes, spill_bytes| report::Resources { registers, shared_bytes, spill_bytes };
-    assert_eq!(resources["k_two"], of(8, 0, 0));
-    assert_eq!(resources["k_one"], of(30, 1024, 40));
+    let one = &resources["k_one"];
+    assert_eq!((one.registers, one.shared_bytes, one.spill_bytes, one.stack_bytes), (30, 1024, 40, 160));
+    assert_eq!(resources["k_two"], report::Resources { registers: 8, ..Default::default() });
     assert_eq!(report::warnings(log).count(), 1);
+}
+
+#[test]
+fn reads_the_assemblers_remarks() {
+    let log = "\
+ptxas info    : (C7508) Potential Performance Loss: 'setmaxnreg' ignored; unable to determine register count at entry.
+ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async instructions are serialized in the function 'k_bad'
+ptxas info    : Compiling entry function 'k_fine' for 'sm_90a'
+ptxas info    : Used 8 registers, used 0 barriers
+ptxas info    : Compiling entry function 'k_bad' for 'sm_90a'
+ptxas info    : Used 90 registers, used 0 barriers";
+    let resources = report::parse(log);
+    let codes =
+        |entry: &str| -> Vec<&str> { resources[entry].remarks.iter().map(|text| &text[..7]).collect() };
+    assert_eq!(codes("k_fine"), ["(C7508)"]);
+    assert_eq!(codes("k_bad"), ["(C7508)", "(C7510)"]);
 }
 
 #[test]
@@ -223,14 +238,15 @@ fn every_kernel_has_images_of_the_right_kind() {
 }
 
 #[test]
-fn no_kernel_spills_registers() {
+fn every_kernel_is_assembled_as_it_is_written() {
     for entry in ALL {
         let is_cubin = |image: &&Image| matches!(image.kind, ImageKind::Cubin | ImageKind::CubinExact);
         let cubins = entry.module.images.iter().filter(is_cubin).count();
         assert_eq!(entry.resources.len(), cubins, "{} has no report for an architecture", entry.name);
         for used in entry.resources {
             assert!(used.registers > 0, "{} on sm_{}", entry.name, used.arch);
-            assert_eq!(used.spill_bytes, 0, "{} on sm_{}", entry.name, used.arch);
+            assert_eq!((used.spill_bytes, used.stack_bytes), (0, 0), "{} on sm_{}", entry.name, used.arch);
+            assert!(used.remarks.is_empty(), "{} on sm_{}: {:?}", entry.name, used.arch, used.remarks);
         }
     }
 }

@@ -42,6 +42,11 @@ __device__ __forceinline__ void store_columns(void* column, const unsigned (&wor
                  : "memory");
 }
 
+// Two neighbours in one store, which the compiler otherwise takes apart. `to` is a multiple of 8 bytes.
+__device__ __forceinline__ void store_pair(float* to, float first, float second) {
+    asm volatile("st.global.v2.f32 [%0], {%1, %2};" : : "l"(to), "f"(first), "f"(second) : "memory");
+}
+
 // The nearest tf32, ties away from zero: f32's exponent, 10 bits of mantissa. Tensor cores would cut the rest off.
 __device__ __forceinline__ unsigned to_tf32(unsigned f32) {
     unsigned tf32;

@@ -17,11 +17,12 @@ constexpr int SWIZZLE_BLOCK = 8 * SWIZZLE_ROW;    // bytes until the swizzle rep
 constexpr int WGMMA_K = 16;                       // of k, in one instruction
 constexpr int WARPGROUP = 128;                    // threads
 
-// Where an operand is: its rows lie densely, and where it is MN_MAJOR it is 64 values wide.
-__device__ __forceinline__ unsigned long long operand_at(const void* shared) {
+// Where an operand is: its rows lie densely. Where it is MN_MAJOR and wider than the 64 values of a row, the next 64 are
+// `wide` bytes further.
+__device__ __forceinline__ unsigned long long operand_at(const void* shared, int wide = 16) {
     constexpr unsigned long long SWIZZLE_128 = 1ull << 62;
-    return SWIZZLE_128 | static_cast<unsigned long long>(SWIZZLE_BLOCK / 16) << 32 | 1ull << 16 |
-           shared_address(shared) / 16;
+    return SWIZZLE_128 | static_cast<unsigned long long>(SWIZZLE_BLOCK / 16) << 32 |
+           static_cast<unsigned long long>(wide / 16) << 16 | shared_address(shared) / 16;
 }
 
 // How much further the operand of the next 16 values of k is, in the 16 bytes that an operand's place counts in: along

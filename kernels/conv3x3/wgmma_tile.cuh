@@ -19,41 +19,12 @@
 #include "common/bf16.cuh"
 #include "common/tma.cuh"
 #include "common/wgmma.cuh"
+#include "conv3x3/patches.cuh"
 
-constexpr int SIDE = 64;             // of a box
-constexpr int BOX = SIDE * SIDE;     // elements
-constexpr int PATCHES = 4;           // of a tile
+constexpr int PATCHES = 4;  // of a tile
 constexpr int STAGES = 4;
-constexpr int TILE_TAPS = 9;
 constexpr int CONSUMER_WARPS = 8;
 constexpr int TILE_THREADS = 3 * WARPGROUP;
-
-// A patch is 64 pixels that one copy moves: side x side pixels of an image, and as many images as make 64 of them. A tap
-// moves the whole box; what then lies outside the image is filled with zeros, which is the padding. Patches are counted
-// along the rows of an image, then down, then through the images; those past the last lie outside, and cost their time.
-struct Patches {
-    int side, across, down;
-
-    __device__ __forceinline__ Patches(int side, int H, int W)
-        : side(side), across((W + side - 1) / side), down((H + side - 1) / side) {}
-
-    __device__ __forceinline__ int images() const { return SIDE / (side * side); }
-
-    // How many tiles of patches N images are.
-    __device__ __forceinline__ int tiles(int N) const {
-        const int patches = (N + images() - 1) / images() * down * across;
-        return (patches + PATCHES - 1) / PATCHES;
-    }
-
-    // The first pixel of a patch.
-    struct Pixel {
-        int n, h, w;
-    };
-    __device__ __forceinline__ Pixel first(int patch) const {
-        const int row = patch / across;
-        return {row / down * images(), row % down * side, patch % across * side};
-    }
-};
 
 // A tile is 4 patches of pixels and CHANNELS channels. With 128 channels each consumer takes half of them, for all
 // pixels; with 64 (a layer that has no more), all of them for half of the pixels.
@@ -94,9 +65,9 @@ struct TileProduct {
     }
     template <int CHANNELS>
     __device__ __forceinline__ int tiles() const {
-        return patches.tiles(N) * channel_tiles<CHANNELS>();
+        return (patches.count(N) + PATCHES - 1) / PATCHES * channel_tiles<CHANNELS>();
     }
-    __device__ __forceinline__ int steps() const { return TILE_TAPS * ((depth + SIDE - 1) / SIDE); }
+    __device__ __forceinline__ int steps() const { return TAPS * ((depth + SIDE - 1) / SIDE); }
 };
 
 // The producer, one thread. The filter lies in memory as [K,3,3,C]. Of fprop d is C, so a box's rows are along d
@@ -114,7 +85,7 @@ __device__ __forceinline__ void produce(typename Tile<CHANNELS>::Memory& memory,
 #pragma unroll
         for (int i = 0; i < PATCHES; ++i) first[i] = product.patches.first(tile.patch + i);
 
-        for (int tap = 0; tap < TILE_TAPS; ++tap) {
+        for (int tap = 0; tap < TAPS; ++tap) {
             const int r = tap / 3, s = tap % 3;
             for (int d = 0; d < product.depth; d += SIDE) {
                 Barrier& landed = memory.pipeline.fill(at, Tile::STAGE_BYTES);
@@ -123,7 +94,7 @@ __device__ __forceinline__ void produce(typename Tile<CHANNELS>::Memory& memory,
                     const int channel = tile.channel + i * SIDE;
                     bf16* box = memory.filter[at.stage][i];
                     if (FILTER == K_MAJOR) load_box(box, filter, landed, d, tap, channel);
-                    if (FILTER == MN_MAJOR) load_box(box, filter, landed, channel, TILE_TAPS - 1 - tap, d);
+                    if (FILTER == MN_MAJOR) load_box(box, filter, landed, channel, TAPS - 1 - tap, d);
                 }
 #pragma unroll
                 for (int i = 0; i < PATCHES; ++i) {

@@ -147,6 +147,11 @@ pub struct Resources {
     pub shared_bytes: u32,
     /// Bytes of registers spilled to memory (stores and loads).
     pub spill_bytes: u32,
+    /// Bytes of local memory a thread's frame takes.
+    pub stack_bytes: u32,
+    /// Where the assembler could not do what the source asks for, in its words: wgmma serialised,
+    /// setmaxnreg ignored.
+    pub remarks: &'static [&'static str],
 }
 
 /// A kernel with its arguments, ready to launch; implemented by the generated structures.

@@ -6,6 +6,7 @@
 
 use crate::reference::reference;
 use crate::{logged_sim, sim};
+use bytemuck::Pod;
 use cugrad::device::{Device, Gpu, GpuBuffer};
 use cugrad::ops::conv3x3::{Conv3x3Shape, wgmma};
 use cugrad::ops::spec::Arguments;
@@ -46,17 +47,22 @@ fn as_bf16(values: &[f64]) -> Vec<bf16> {
     values.iter().map(|&value| bf16::from_f64(value)).collect()
 }
 
-/// Runs a pass twice, into memory never written, and compares with `want`, rounded.
-fn check(what: &str, gpu: &Arc<Gpu>, want: &[f64], run: impl Fn(&mut GpuBuffer) -> Result<()>) {
+/// Runs a pass twice, into memory never written, and compares with `want`, rounded to `T`.
+fn check<T: Pod + Into<f64>>(
+    what: &str,
+    gpu: &Arc<Gpu>,
+    want: &[f64],
+    round: impl Fn(f64) -> T,
+    run: impl Fn(&mut GpuBuffer) -> Result<()>,
+) {
     for _ in 0..2 {
-        let mut out = gpu.alloc(want.len() * size_of::<bf16>()).unwrap();
+        let mut out = gpu.alloc(want.len() * size_of::<T>()).unwrap();
         run(&mut out).unwrap_or_else(|error| panic!("{what}: {error}"));
-        let got: Vec<bf16> =
-            bytemuck::pod_collect_to_vec(&out.read().unwrap_or_else(|e| panic!("{what}: {e}")));
-        let wrong =
-            got.iter().zip(want).position(|(got, want)| got.to_f64() != bf16::from_f64(*want).to_f64());
-        if let Some(at) = wrong {
-            panic!("{what}: element {at} is {}, expected {}", got[at], want[at]);
+        let bytes = out.read().unwrap_or_else(|error| panic!("{what}: {error}"));
+        let got: Vec<T> = bytemuck::pod_collect_to_vec(&bytes);
+        let equal = |at: &usize| got[*at].into() == round(want[*at]).into();
+        if let Some(at) = (0..want.len()).find(|at| !equal(at)) {
+            panic!("{what}: element {at} is {}, expected {}", got[at].into(), want[at]);
         }
     }
 }
@@ -71,7 +77,7 @@ fn arguments<const COUNT: usize>(tensors: [(&str, &[f64], &[usize]); COUNT]) -> 
 }
 
 #[test]
-fn fprop_and_dgrad_are_their_definitions_to_the_bit() {
+fn all_passes_are_their_definitions_to_the_bit() {
     let device = sim();
     let Device::Gpu(gpu) = &device else { panic!("the simulator is a GPU") };
     for &[n, h, w, c, k] in SHAPES {
@@ -86,13 +92,22 @@ fn fprop_and_dgrad_are_their_definitions_to_the_bit() {
 
         let inputs = arguments([("x", &x, &[n, h, w, c]), filter, ("bias", &bias, &[k])]);
         let want = reference("conv3x3_fprop", &inputs);
-        check(&format!("fprop at {s:?}"), gpu, &want[0], |y| {
-            wgmma::fprop(gpu, &s, &x_gpu, &filter_gpu, Some(&bias_gpu), y)
+        check(&format!("fprop at {s:?}"), gpu, &want[0], bf16::from_f64, |y| {
+            wgmma::fprop(&s, &x_gpu, &filter_gpu, Some(&bias_gpu), y)
         });
         let want = reference("conv3x3_dgrad", &arguments([("dy", &dy, &[n, h, w, k]), filter]));
-        check(&format!("dgrad at {s:?}"), gpu, &want[0], |dx| {
-            wgmma::dgrad(gpu, &s, &dy_gpu, &filter_gpu, dx)
+        check(&format!("dgrad at {s:?}"), gpu, &want[0], bf16::from_f64, |dx| {
+            wgmma::dgrad(&s, &dy_gpu, &filter_gpu, dx)
         });
+        let want =
+            reference("conv3x3_wgrad", &arguments([("x", &x, &[n, h, w, c]), ("dy", &dy, &[n, h, w, k])]));
+        check(
+            &format!("wgrad at {s:?}"),
+            gpu,
+            &want[0],
+            |sum| sum as f32,
+            |dfilter| wgmma::wgrad(&s, &x_gpu, &dy_gpu, dfilter),
+        );
     }
 }
 
@@ -102,7 +117,7 @@ fn channels_that_tma_cannot_copy_are_refused() {
     let Device::Gpu(gpu) = &device else { panic!("the simulator is a GPU") };
     let s = Conv3x3Shape { n: 1, h: 4, w: 4, c: 8, k: 12 };
     let [x, filter] = [16 * 8, 9 * 8 * 12].map(|len| upload(gpu, &vec![0; 2 * len]));
-    let error = wgmma::fprop(gpu, &s, &x, &filter, None, &mut gpu.alloc(2 * 16 * 12).unwrap()).unwrap_err();
+    let error = wgmma::fprop(&s, &x, &filter, None, &mut gpu.alloc(2 * 16 * 12).unwrap()).unwrap_err();
     assert!(error.to_string().contains("multiples of 8"), "{error}");
 }
 
@@ -132,10 +147,13 @@ fn a_pass_multiplies_and_moves_no_more_than_its_tiles_need() {
         let zeros = |len: usize| upload(gpu, &vec![0; len * size_of::<bf16>()]);
         let [mut x, mut y] = [c, k].map(|channels| zeros(n * h * w * channels));
         let filter = zeros(9 * c * k);
-        wgmma::fprop(gpu, &s, &x, &filter, None, &mut y).unwrap();
-        wgmma::dgrad(gpu, &s, &y, &filter, &mut x).unwrap();
+        wgmma::fprop(&s, &x, &filter, None, &mut y).unwrap();
+        wgmma::dgrad(&s, &y, &filter, &mut x).unwrap();
+        let mut dfilter = gpu.alloc(9 * c * k * size_of::<f32>()).unwrap();
+        wgmma::wgrad(&s, &x, &y, &mut dfilter).unwrap();
         let launches = log.take();
-        let [fprop, dgrad] = &launches[..] else { panic!("two launches") };
+        let [fprop, dgrad, wgrad, _sum] = &launches[..] else { panic!("{} launches", launches.len()) };
+        expect_wgrad(&wgrad.report, &s);
         for (launch, depth, channels) in [(fprop, c, k), (dgrad, k, c)] {
             let report: &LaunchReport = &launch.report;
             let what = format!("{} at {s:?}", report.kernel);
@@ -157,5 +175,23 @@ fn a_pass_multiplies_and_moves_no_more_than_its_tiles_need() {
             assert!(copies.global_bytes <= most, "{what}: {} bytes moved", copies.global_bytes);
             assert_eq!(copies.sector_overhead(), 1.0, "{what}: parts of sectors");
         }
+    }
+}
+
+/// What wgrad does, besides the partial sums that it writes.
+fn expect_wgrad(report: &LaunchReport, s: &Conv3x3Shape) {
+    let &Conv3x3Shape { n, h, w, c, k } = s;
+    assert_eq!(report.total.tensor_flop, (18 * n * h * w * c * k) as u64, "wgrad at {s:?}");
+    let compulsory = n * h * w * (c + k) * size_of::<bf16>();
+    assert_eq!(report.unique_bytes_read, compulsory as u64, "wgrad at {s:?}");
+    for class in [Class::StoreGlobal, Class::Async] {
+        assert_eq!(
+            report.by_class[&class].sector_overhead(),
+            1.0,
+            "wgrad at {s:?}: {class:?} of parts of sectors"
+        );
+    }
+    for class in [Class::LoadGlobal, Class::LoadLocal, Class::StoreLocal] {
+        assert!(!report.by_class.contains_key(&class), "wgrad at {s:?}: {class:?}");
     }
 }

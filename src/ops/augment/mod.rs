@@ -105,7 +105,7 @@ fn expect_in_range(name: &str, values: &[i32], ranges: &[Range<i32>]) -> Result<
             if !range.contains(value) {
                 return Err(Error::Operand {
                     op: OP,
-                    expected: format!("{name}[{row},{column}] in {}..{}", range.start, range.end),
+                    expected: format!("{name}[{row},{column}] in {}..={}", range.start, range.end - 1),
                     found: format!("{value}"),
                 });
             }
