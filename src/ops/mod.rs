@@ -3,7 +3,7 @@
 //! - `mod.rs`: checks, then the forward pass, then the tape entry with the gradients;
 //! - `spec.rs`: names, tensors and attributes of its passes, and the shapes to test, profile and
 //!   measure them at;
-//! - `cpu.rs`: the plain Rust version, generic over f32 and f64: the reference; for bf16, [`on_cpu`] rounds
+//! - `cpu.rs`: the plain Rust version, generic over f32 and f64: the reference; for bf16, `on_cpu.rs` rounds
 //!   around it;
 //! - `gpu.rs`: the launch of the kernels in `kernels/<op>/`.
 //!
